@@ -1,0 +1,139 @@
+package message
+
+import (
+	"go/ast"
+	"go/parser"
+	"go/token"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+)
+
+// constants reads codes.go, so that no list of them has to be kept.
+func constants(t *testing.T) map[string]string {
+	t.Helper()
+	file, err := parser.ParseFile(token.NewFileSet(), "codes.go", nil, parser.SkipObjectResolution)
+	if err != nil {
+		t.Fatalf("read the codes: %v", err)
+	}
+	found := make(map[string]string)
+	for _, d := range file.Decls {
+		gen, ok := d.(*ast.GenDecl)
+		if !ok || gen.Tok != token.CONST {
+			t.Fatal("codes.go holds constants only")
+		}
+		for _, s := range gen.Specs {
+			v := s.(*ast.ValueSpec)
+			for i, name := range v.Names {
+				if i >= len(v.Values) {
+					t.Fatalf("%s has no value", name.Name)
+				}
+				lit, ok := v.Values[i].(*ast.BasicLit)
+				if !ok {
+					t.Fatalf("%s is not a plain string", name.Name)
+				}
+				code, err := strconv.Unquote(lit.Value)
+				if err != nil {
+					t.Fatalf("%s: %v", name.Name, err)
+				}
+				found[name.Name] = code
+			}
+		}
+	}
+	return found
+}
+
+// TestUses walks the project's Go source: a code written as a string must be
+// one of the constants, and a call with a constant must give as many arguments
+// as its entry names.
+func TestUses(t *testing.T) {
+	consts := constants(t)
+	known := make(map[string]bool)
+	for _, code := range consts {
+		known[code] = true
+	}
+	code := regexp.MustCompile(`^"PD\d{4}"$`)
+	set := token.NewFileSet()
+	walkSource(t, set, func(file *ast.File) {
+		ast.Inspect(file, func(n ast.Node) bool {
+			switch n := n.(type) {
+			case *ast.BasicLit:
+				if n.Kind == token.STRING && code.MatchString(n.Value) && !known[strings.Trim(n.Value, `"`)] {
+					t.Errorf("%s: %s is not among the codes of internal/message/codes.go", set.Position(n.Pos()), n.Value)
+				}
+			case *ast.CallExpr:
+				name, given, ok := call(n)
+				if want := arity(consts[name]); ok && consts[name] != "" && given != want {
+					t.Errorf("%s: message.%s takes %d arguments, %d given", set.Position(n.Pos()), name, want, given)
+				}
+			}
+			return true
+		})
+	})
+}
+
+// call recognises message.New(message.Name, …), NewReason and Text, and returns
+// the constant's name and the number of arguments after it.
+func call(c *ast.CallExpr) (name string, given int, ok bool) {
+	fn, isSel := c.Fun.(*ast.SelectorExpr)
+	if !isSel || c.Ellipsis.IsValid() || !isMessage(fn.X) {
+		return "", 0, false
+	}
+	at := map[string]int{"New": 0, "NewReason": 0, "Text": 1}
+	i, known := at[fn.Sel.Name]
+	if !known || len(c.Args) <= i {
+		return "", 0, false
+	}
+	arg, isSel := c.Args[i].(*ast.SelectorExpr)
+	if !isSel || !isMessage(arg.X) {
+		return "", 0, false
+	}
+	return arg.Sel.Name, len(c.Args) - i - 1, true
+}
+
+func isMessage(e ast.Expr) bool {
+	id, ok := e.(*ast.Ident)
+	return ok && id.Name == "message"
+}
+
+func arity(code string) int {
+	e := catalogue[code]
+	return len(arguments(e.EN + e.CauseEN + e.NextEN))
+}
+
+// walkSource parses every Go file of the module outside this package, except
+// those that other people are in the middle of writing: the compiler speaks of
+// these.
+func walkSource(t *testing.T, set *token.FileSet, visit func(*ast.File)) {
+	t.Helper()
+	here, err := os.Getwd()
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = filepath.WalkDir(filepath.Join(here, "..", ".."), func(path string, d fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		name := d.Name()
+		if d.IsDir() {
+			if path == here || name == "testdata" || name == "vendor" || len(name) > 1 && strings.HasPrefix(name, ".") && name != ".." {
+				return filepath.SkipDir
+			}
+			return nil
+		}
+		if !strings.HasSuffix(name, ".go") {
+			return nil
+		}
+		if file, err := parser.ParseFile(set, path, nil, parser.SkipObjectResolution); err == nil {
+			visit(file)
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatalf("walk the source: %v", err)
+	}
+}
