@@ -1,0 +1,32 @@
+package cluster
+
+// Kind says what an entry of the timeline is about.
+type Kind string
+
+const (
+	KindClusterCreated  Kind = "cluster created"
+	KindNodeAdded       Kind = "node added"
+	KindNodeRemoved     Kind = "node removed"
+	KindVoter           Kind = "voter"
+	KindAdmitted        Kind = "admitted"
+	KindEvicted         Kind = "evicted"
+	KindLeft            Kind = "left"
+	KindUnmanaged       Kind = "unmanaged"
+	KindManaged         Kind = "managed"
+	KindFenced          Kind = "fenced"
+	KindDetection       Kind = "detection"
+	KindAssigned        Kind = "assigned"
+	KindStatus          Kind = "status"
+	KindRetry           Kind = "retry"
+	KindMove            Kind = "move"
+	KindMoveCancelled   Kind = "move cancelled"
+	KindWant            Kind = "want"
+	KindCleared         Kind = "cleared"
+	KindConfigured      Kind = "configured"
+	KindLocalRecovery   Kind = "local recovery"
+	KindResourceFailed  Kind = "resource failed"
+	KindPath            Kind = "comm path"
+	KindLease           Kind = "lease"
+	KindSilence         Kind = "silence"
+	KindDaemonRestarted Kind = "daemon restarted"
+)
