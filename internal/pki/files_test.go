@@ -79,7 +79,7 @@ func TestUnreadableFiles(t *testing.T) {
 		if err := os.WriteFile(filepath.Join(dir, NodeFile), text, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if _, err := LoadLeaf(dir); !errors.Is(err, message.New(message.KeyFileUnreadable)) {
+		if _, err := LoadLeaf(dir); !says(err, message.KeyFileUnreadable) {
 			t.Errorf("%s: %v", name, err)
 		}
 	}
