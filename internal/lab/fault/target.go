@@ -1,0 +1,71 @@
+package fault
+
+import (
+	"context"
+	"errors"
+)
+
+// ErrUnsupported says that a lab has no means for a fault.
+var ErrUnsupported = errors.New("this lab can't do that")
+
+// A lab implements as many of these as it has means for. All acts have taken
+// effect when the call returns.
+
+// Power switches nodes.
+type Power interface {
+	PowerOff(ctx context.Context, node string) error
+	PowerOn(ctx context.Context, node string) error
+}
+
+// Freezer stops and continues a node's userland.
+type Freezer interface {
+	Freeze(ctx context.Context, node string) error
+	Thaw(ctx context.Context, node string) error
+}
+
+// Network loses frames.
+type Network interface {
+	// Block loses the frames from one node to another; network "" means all.
+	Block(ctx context.Context, from, to, network string) error
+	// BlockAll loses all frames from and to a node.
+	BlockAll(ctx context.Context, node, network string) error
+	// Heal ends all of it.
+	Heal(ctx context.Context) error
+}
+
+// Links takes carriers away and gives them back.
+type Links interface {
+	SetLink(ctx context.Context, node, network string, up bool) error
+}
+
+// Processes reaches the processes of resources.
+type Processes interface {
+	// KillResource ends all processes of a resource, or only the main one.
+	KillResource(ctx context.Context, node, resource string, mainOnly bool) error
+	// HangResource stops all of them, or continues them.
+	HangResource(ctx context.Context, node, resource string, hang bool) error
+	// FailStart makes starts fail, or ends that.
+	FailStart(ctx context.Context, node, resource string, fail bool) error
+}
+
+// Daemons reaches perdure itself.
+type Daemons interface {
+	KillDaemon(ctx context.Context, node string) error
+	KillGuardian(ctx context.Context, node string) error
+	StopDaemon(ctx context.Context, node string) error
+	StartDaemon(ctx context.Context, node string) error
+}
+
+// State reaches perdure's durable state. The node must be off or perdure
+// stopped.
+type State interface {
+	CorruptState(ctx context.Context, node string) error
+	LoseState(ctx context.Context, node string) error
+	SaveState(ctx context.Context, node string) error
+	RevertState(ctx context.Context, node string) error
+}
+
+// Switcher asks for a switchover.
+type Switcher interface {
+	Switchover(ctx context.Context, hierarchy, node string) error
+}
