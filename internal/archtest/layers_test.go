@@ -53,8 +53,9 @@ var packages = map[string]layer{
 
 	"internal/daemon": layerDaemon,
 
-	"internal/archtest": layerLab,
-	"internal/lab/*":    layerLab,
+	"internal/archtest":   layerLab,
+	"internal/archtest/*": layerLab,
+	"internal/lab/*":      layerLab,
 
 	"internal/cli": layerCLI,
 

@@ -49,8 +49,8 @@ func (e *Error) Error() string {
 	return s
 }
 
-// Is reports whether target is a message of the same code, so that
-// errors.Is(err, message.New(message.NoQuorum)) asks for a kind of error.
+// Is reports whether target is a message of the same code, for [errors.Is]. To
+// ask for a code alone, use [Has].
 func (e *Error) Is(target error) bool {
 	t, ok := target.(*Error)
 	return ok && t.code == e.code
@@ -76,6 +76,9 @@ func From(err error) (*Error, bool) {
 	ok := errors.As(err, &e)
 	return e, ok
 }
+
+// Has reports whether a message with this code is anywhere in an error's chain.
+func Has(err error, code string) bool { return errors.Is(err, &Error{code: code}) }
 
 // Text is the text of a code in a language, without cause and next step. A code
 // that the catalogue doesn't have (a newer node may send one) prints as itself

@@ -24,6 +24,9 @@ func TestErrorSaysTextAndCode(t *testing.T) {
 	if !errors.Is(deep, New(NoQuorum)) || errors.Is(deep, New(NoLeader)) {
 		t.Error("errors.Is must compare codes")
 	}
+	if !Has(fmt.Errorf("x: %w", New(NoLeader).Wrap(deep)), NoQuorum) || Has(deep, NoLeader) || Has(nil, NoLeader) {
+		t.Error("Has must find a code anywhere in the chain")
+	}
 	found, ok := From(deep)
 	if !ok || found.Code() != NoQuorum || len(found.Args()) != 3 {
 		t.Errorf("From: got %v, %v", found, ok)

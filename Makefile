@@ -1,0 +1,71 @@
+# Perdure: `make demo` shows it, `make test` proves it. Both need Go and make;
+# with root, iproute2 and nftables they use network namespaces.
+
+GO        ?= go
+VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+DEMO_ARGS ?=
+SEEDS     ?= 1000
+SEED      ?=
+TESTFLAGS ?=
+PACKAGES  ?= ./...
+
+# The version comes from git describe; Go's own stamp fails where the checkout
+# belongs to another user.
+export GOFLAGS += -buildvcs=false
+export CGO_ENABLED ?= 0
+
+# Packages that start whole nodes and measure time, one at a time after the rest.
+ALONE = /internal/lab/(netns|demo|client|fault)|/cmd/
+
+# The race detector needs cgo, and so a C compiler.
+GCC := $(shell command -v gcc 2>/dev/null)
+ifeq ($(GCC),)
+RACE_NOTE = race detector: OFF, gcc was not found
+else
+RACE      = -race
+RACE_NOTE = race detector: on
+endif
+
+.PHONY: all build test demo bench lint sim model cover clean help
+
+all: build
+
+help: ## what can be made
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+
+build: ## bin/perdure, without cgo
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/perdure ./cmd/perdure
+
+test: ## vet and all tests: unit, scenario, simulation, namespaces when root
+	$(GO) vet $(PACKAGES)
+	@echo '$(RACE_NOTE)'
+	CGO_ENABLED=$(if $(RACE),1,0) $(GO) run ./internal/archtest/testrun -alone '$(ALONE)' -- \
+		$(RACE) -timeout=10m $(TESTFLAGS) $(PACKAGES)
+	@echo '$(RACE_NOTE)'
+
+demo: build ## three nodes here, a real server, one fault after another; DEMO_ARGS=--once ends by itself
+	./bin/perdure demo $(DEMO_ARGS)
+
+bench: build ## outage, switchover and idle cost, medians of at least five
+	$(GO) test -run='^$$' -bench=. -benchtime=1x -count=5 -timeout=30m ./internal/...
+
+lint: ## gofmt, vet for both systems, staticcheck
+	@unformatted=$$(find . -name '*.go' -not -path '*/testdata/*' -exec gofmt -l {} +); \
+	if [ -n "$$unformatted" ]; then echo "not formatted:"; echo "$$unformatted"; exit 1; fi
+	GOOS=linux $(GO) vet ./...
+	GOOS=windows $(GO) vet ./...
+	$(GO) tool staticcheck ./...
+
+sim: ## seeded whole-cluster simulation: SEEDS=N schedules, or SEED=S alone with its story
+	$(GO) run ./internal/lab/sim $(if $(SEED),-seed $(SEED),-seeds $(SEEDS))
+
+model: ## the Promela model of leases and eviction, and its broken variants (needs spin and gcc)
+	./model/run
+
+cover: ## statements that the tests reach, per package and in all
+	@mkdir -p bin
+	$(GO) test -coverprofile=bin/cover.out -coverpkg=./internal/... $(PACKAGES)
+	$(GO) tool cover -func=bin/cover.out | tail -n 1
+
+clean: ## what was built
+	rm -rf bin
