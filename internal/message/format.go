@@ -24,12 +24,17 @@ func fill(lang, text string, args []any) string {
 }
 
 // format prints one argument: durations and times in one short form for both
-// languages, lists with commas, another message in the same language.
+// languages, lists with commas, another message in the same language. A string
+// that is a code is such a message, which lets a word of the vocabulary travel
+// in a [Reason] and be said in the reader's language.
 func format(lang string, arg any) string {
 	switch a := arg.(type) {
 	case nil:
 		return "-"
 	case string:
+		if text := catalogue[a].text(lang); text != "" {
+			return text
+		}
 		return clean(a)
 	case time.Duration:
 		return Duration(a)

@@ -11,7 +11,7 @@ import (
 
 func TestErrorSaysTextAndCode(t *testing.T) {
 	err := New(NoQuorum, 1, 3, 2)
-	if got, want := err.Error(), "no quorum: 1 of 3 voters answer, 2 are needed (PD1001)"; got != want {
+	if got, want := err.Error(), "no quorum: 1 of 3 voters answer, 2 are needed (PD1101)"; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	deep := fmt.Errorf("start web: %w", err.Wrap(fs.ErrPermission))
@@ -21,10 +21,10 @@ func TestErrorSaysTextAndCode(t *testing.T) {
 	if err.Unwrap() != nil {
 		t.Error("Wrap changed the original")
 	}
-	if !errors.Is(deep, New(NoQuorum)) || errors.Is(deep, New(NoLeader)) {
+	if !errors.Is(deep, New(NoQuorum)) || errors.Is(deep, New(ReasonNoLeader)) {
 		t.Error("errors.Is must compare codes")
 	}
-	if !Has(fmt.Errorf("x: %w", New(NoLeader).Wrap(deep)), NoQuorum) || Has(deep, NoLeader) || Has(nil, NoLeader) {
+	if !Has(fmt.Errorf("x: %w", New(ReasonNoLeader).Wrap(deep)), NoQuorum) || Has(deep, ReasonNoLeader) || Has(nil, ReasonNoLeader) {
 		t.Error("Has must find a code anywhere in the chain")
 	}
 	found, ok := From(deep)
@@ -37,8 +37,8 @@ func TestErrorSaysTextAndCode(t *testing.T) {
 }
 
 func TestLocalize(t *testing.T) {
-	m := New(NodeNameTaken, "alpha").Localize(Japanese)
-	if m.Code != "PD1004" || !strings.Contains(m.Text, "ノード名 alpha") {
+	m := New(RefusedNameTaken, "alpha").Localize(Japanese)
+	if m.Code != "PD1003" || !strings.Contains(m.Text, "ノード名 alpha") {
 		t.Errorf("got %+v", m)
 	}
 	if !strings.Contains(m.Next, "perdure node remove alpha") {
@@ -61,12 +61,16 @@ func TestUnknownCodePrintsItself(t *testing.T) {
 }
 
 func TestReasonKeepsItsMeaning(t *testing.T) {
-	r := NewReason(NodeEvicted, "beta", 2500*time.Millisecond)
-	if got, want := r.Text(English), New(NodeEvicted, "beta", "2.5 s").Localize(English).Text; got != want {
+	r := NewReason(LeaseRegained, "beta", 2500*time.Millisecond)
+	if got, want := r.Text(English), New(LeaseRegained, "beta", "2.5 s").Localize(English).Text; got != want {
 		t.Errorf("got %q, want %q", got, want)
 	}
 	if got := r.Text(Japanese); !strings.Contains(got, "ノード beta") || !strings.Contains(got, "2.5 s") {
 		t.Errorf("got %q", got)
+	}
+	nested := NewReason(AlarmDisk, New(ReasonNoLeader))
+	if got := nested.Text(Japanese); !strings.Contains(got, "リーダーがいません") {
+		t.Errorf("a message in a message is not said in the reader's language: %q", got)
 	}
 	if got := (Reason{}).Text(English); got != "" {
 		t.Errorf("no reason must be empty, got %q", got)
@@ -95,8 +99,8 @@ func TestArguments(t *testing.T) {
 		{fs.ErrExist, "file already exists"},
 		{"line one\nline two\r\n", "line one line two"},
 		{"\x1b[2Jgone", `\x1b[2Jgone`},
-		{New(NoLeader), "the cluster has no leader at the moment"},
-		{NewReason(NoLeader), "the cluster has no leader at the moment"},
+		{New(ReasonNoLeader), "the cluster has no leader at the moment"},
+		{NewReason(ReasonNoLeader), "the cluster has no leader at the moment"},
 		{7, "7"},
 	} {
 		if got := format(English, tt.arg); got != tt.want {

@@ -9,10 +9,19 @@ type Reason struct {
 }
 
 // NewReason turns the arguments into text. Arguments print the same in both
-// languages, except another message, which becomes English here.
+// languages, except another message: without arguments of its own it stays a
+// code, else it becomes English here.
 func NewReason(code string, args ...any) Reason {
 	r := Reason{Code: code}
 	for _, a := range args {
+		if e, ok := a.(*Error); ok && len(e.args) == 0 {
+			r.Args = append(r.Args, e.code)
+			continue
+		}
+		if code, ok := a.(string); ok && catalogue[code].EN != "" {
+			r.Args = append(r.Args, code)
+			continue
+		}
 		r.Args = append(r.Args, format(English, a))
 	}
 	return r

@@ -9,8 +9,8 @@ import (
 
 func TestRenderEnglish(t *testing.T) {
 	err := fmt.Errorf("start web: %w", New(NoQuorum, 1, 3, 2))
-	want := `no quorum: 1 of 3 voters answer, 2 are needed (PD1001)
-Detail: start web: no quorum: 1 of 3 voters answer, 2 are needed (PD1001)
+	want := `no quorum: 1 of 3 voters answer, 2 are needed (PD1101)
+Detail: start web: no quorum: 1 of 3 voters answer, 2 are needed (PD1101)
 Cause: Too many voters are down or can't be reached on any comm path. Without a
        majority nothing is started, so that nothing can run twice.
 Next: perdure quorum status
@@ -22,7 +22,7 @@ Next: perdure quorum status
 
 func TestRenderJapanese(t *testing.T) {
 	want := `クォーラムがありません: 投票メンバー 3 台のうち応答があるのは 1 台です (2 台必
-要) (PD1001)
+要) (PD1101)
 詳細: disk on fire
 原因: 停止しているか、どのコミュニケーションパスでも到達できない投票メンバーが多
       すぎます。二重起動を防ぐため、過半数がそろうまで何も起動しません。

@@ -47,9 +47,10 @@ func constants(t *testing.T) map[string]string {
 	return found
 }
 
-// TestUses walks the project's Go source: a code written as a string must be
-// one of the constants, and a call with a constant must give as many arguments
-// as its entry names.
+// TestUses walks the project's Go source. Package cluster can't import this one
+// and writes its codes as constants of its own: such a constant must have the
+// name that it has here, so that one code never gets two meanings. A call with a
+// constant must give as many arguments as its entry names.
 func TestUses(t *testing.T) {
 	consts := constants(t)
 	known := make(map[string]bool)
@@ -58,17 +59,30 @@ func TestUses(t *testing.T) {
 	}
 	code := regexp.MustCompile(`^"PD\d{4}"$`)
 	set := token.NewFileSet()
+	say := func(n ast.Node, format string, args ...any) {
+		t.Errorf(set.Position(n.Pos()).String()+": "+format, args...)
+	}
 	walkSource(t, set, func(file *ast.File) {
 		ast.Inspect(file, func(n ast.Node) bool {
 			switch n := n.(type) {
 			case *ast.BasicLit:
 				if n.Kind == token.STRING && code.MatchString(n.Value) && !known[strings.Trim(n.Value, `"`)] {
-					t.Errorf("%s: %s is not among the codes of internal/message/codes.go", set.Position(n.Pos()), n.Value)
+					say(n, "%s is not among the codes of internal/message/codes.go", n.Value)
+				}
+			case *ast.ValueSpec:
+				for i, v := range n.Values {
+					lit, ok := v.(*ast.BasicLit)
+					if !ok || !code.MatchString(lit.Value) || i >= len(n.Names) {
+						continue
+					}
+					if name := n.Names[i].Name; strconv.Quote(consts[name]) != lit.Value {
+						say(n, "%s = %s, but internal/message/codes.go has %s = %q", name, lit.Value, name, consts[name])
+					}
 				}
 			case *ast.CallExpr:
 				name, given, ok := call(n)
 				if want := arity(consts[name]); ok && consts[name] != "" && given != want {
-					t.Errorf("%s: message.%s takes %d arguments, %d given", set.Position(n.Pos()), name, want, given)
+					say(n, "%s takes %d arguments, %d given", name, want, given)
 				}
 			}
 			return true
@@ -76,28 +90,27 @@ func TestUses(t *testing.T) {
 	})
 }
 
-// call recognises message.New(message.Name, …), NewReason and Text, and returns
-// the constant's name and the number of arguments after it.
+// call recognises message.New(message.Name, …), NewReason, Text and
+// cluster.Because, inside cluster and outside, and returns the constant's name
+// and the number of arguments after it.
 func call(c *ast.CallExpr) (name string, given int, ok bool) {
-	fn, isSel := c.Fun.(*ast.SelectorExpr)
-	if !isSel || c.Ellipsis.IsValid() || !isMessage(fn.X) {
+	at := map[string]int{"New": 0, "NewReason": 0, "Text": 1, "Because": 0, "refuse": 0}
+	i, known := at[last(c.Fun)]
+	if !known || c.Ellipsis.IsValid() || len(c.Args) <= i {
 		return "", 0, false
 	}
-	at := map[string]int{"New": 0, "NewReason": 0, "Text": 1}
-	i, known := at[fn.Sel.Name]
-	if !known || len(c.Args) <= i {
-		return "", 0, false
-	}
-	arg, isSel := c.Args[i].(*ast.SelectorExpr)
-	if !isSel || !isMessage(arg.X) {
-		return "", 0, false
-	}
-	return arg.Sel.Name, len(c.Args) - i - 1, true
+	return last(c.Args[i]), len(c.Args) - i - 1, true
 }
 
-func isMessage(e ast.Expr) bool {
-	id, ok := e.(*ast.Ident)
-	return ok && id.Name == "message"
+// last is the name at the end of x, p.x or neither.
+func last(e ast.Expr) string {
+	switch e := e.(type) {
+	case *ast.Ident:
+		return e.Name
+	case *ast.SelectorExpr:
+		return e.Sel.Name
+	}
+	return ""
 }
 
 func arity(code string) int {
