@@ -4,7 +4,7 @@
 GO        ?= go
 VERSION   ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 DEMO_ARGS ?=
-SEEDS     ?= 1000
+SEEDS     ?= $(if $(SEED),1,1000)
 SEED      ?=
 TESTFLAGS ?=
 PACKAGES  ?= ./...
@@ -56,8 +56,8 @@ lint: ## gofmt, vet for both systems, staticcheck
 	GOOS=windows $(GO) vet ./...
 	$(GO) tool staticcheck ./...
 
-sim: ## seeded whole-cluster simulation: SEEDS=N schedules, or SEED=S alone with its story
-	$(GO) run ./internal/lab/sim $(if $(SEED),-seed $(SEED),-seeds $(SEEDS))
+sim: ## seeded whole-cluster simulation: SEEDS=N schedules from SEED=S on; SEED alone replays one with its story
+	$(GO) run ./internal/lab/sim -seeds $(SEEDS) $(if $(SEED),-seed $(SEED))
 
 model: ## the Promela model of leases and eviction, and its broken variants (needs spin and gcc)
 	./model/run
