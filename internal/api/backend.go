@@ -1,0 +1,96 @@
+package api
+
+import (
+	"context"
+	"time"
+
+	"github.com/perdure-ha/perdure/internal/cluster"
+)
+
+// Backend is the daemon as the API sees it. All methods may be called
+// concurrently.
+type Backend interface {
+	// State is the replicated state as applied here. It must not be changed.
+	State() *cluster.State
+	// Local is what this node knows by itself.
+	Local() Local
+	// Propose carries a command to the leader and waits until it is applied
+	// here or refused. An error means that the outcome is unknown, or that
+	// nothing was tried; it is a *message.Error.
+	Propose(ctx context.Context, c cluster.Command) (cluster.Result, error)
+	// Changed returns a channel that is closed at the next change of State or
+	// Local.
+	Changed() <-chan struct{}
+	// CreateToken makes a one-time join token for a role, as the text that a
+	// person carries to the new node.
+	CreateToken(ctx context.Context, role cluster.Role, valid time.Duration) (string, error)
+	// Stop ends the daemon. It returns when the stop is committed and about to
+	// happen; progress is in Local.
+	Stop(ctx context.Context, how StopMode) error
+}
+
+// StopMode says what becomes of the services of this node.
+type StopMode string
+
+const (
+	// StopMove moves them to other nodes first, and leaves the cluster cleanly.
+	// What no other node can take is stopped.
+	StopMove StopMode = "move"
+	// StopStop takes them out of service first; they don't start elsewhere.
+	StopStop StopMode = "stop"
+	// StopKeep commits that this node is unmanaged and leaves them running.
+	StopKeep StopMode = "keep"
+)
+
+// Local is one node's own view.
+type Local struct {
+	Self cluster.NodeID `json:"self"`
+	// Software is the version of this daemon.
+	Software string         `json:"software"`
+	Leader   cluster.NodeID `json:"leader,omitempty"` // 0: none known
+	Term     uint64         `json:"term"`
+	// Quorum reports whether a majority of the voters is heard.
+	Quorum bool `json:"quorum"`
+	// Lease says until when this node may serve; zero without one.
+	LeaseAlive bool          `json:"lease_alive"`
+	LeaseLeft  time.Duration `json:"lease_left"`
+	// Nodes is how long ago each other node was heard; negative: never.
+	Nodes []NodeHeard `json:"nodes,omitempty"`
+	Paths []PathState `json:"paths,omitempty"`
+	// Guarded says what enforces the end of the lease on this node.
+	Guarded GuardState `json:"guard"`
+	// Alarms are standing ones, most severe first.
+	Alarms []cluster.Reason `json:"alarms,omitempty"`
+	// Stopping is what a stop under way waits for.
+	Stopping string `json:"stopping,omitempty"`
+	// WorstRTT is the longest recent round trip on any comm path in use.
+	WorstRTT time.Duration `json:"worst_rtt"`
+}
+
+// NodeHeard is how long ago a node was heard.
+type NodeHeard struct {
+	Node cluster.NodeID `json:"node"`
+	Ago  time.Duration  `json:"ago"`
+}
+
+// PathState is one comm path to one peer.
+type PathState struct {
+	Peer     cluster.NodeID `json:"peer"`
+	Network  string         `json:"network"`
+	Local    string         `json:"local"`
+	Remote   string         `json:"remote"`
+	State    string         `json:"state"` // up, degraded, down
+	Sent     uint64         `json:"sent"`
+	Received uint64         `json:"received"`
+	Lost     uint64         `json:"lost"`
+	RTT      time.Duration  `json:"rtt"`
+	Worst    time.Duration  `json:"worst_rtt"`
+	Heard    time.Duration  `json:"heard_ago"`
+}
+
+// GuardState is what enforces the end of the lease.
+type GuardState struct {
+	Gate     string `json:"gate"`     // "nftables", or why there is none
+	Watchdog string `json:"watchdog"` // "armed 15s", "off until the first hierarchy starts", or why there is none
+	Session  string `json:"session"`
+}

@@ -1,0 +1,158 @@
+package core
+
+import (
+	"time"
+
+	"github.com/perdure-ha/perdure/internal/arbiter"
+	"github.com/perdure-ha/perdure/internal/cluster"
+)
+
+// doBeat sends the heartbeat when it is due. Nothing waits for it and it waits
+// for nothing: no disk, no kit.
+func (c *Core) doBeat(now cluster.Instant) {
+	if now.Mono < c.nextBeat {
+		return
+	}
+	t := c.state.Timing()
+	c.nextBeat += t.Heartbeat
+	if c.nextBeat <= now.Mono {
+		c.nextBeat = now.Mono + t.Heartbeat
+	}
+	b := &Heartbeat{
+		Term: c.term, Applied: c.state.Applied, Protocol: Protocol, Leaving: c.leaving,
+		Lease: arbiter.Beat{Node: c.self, Generation: c.holder.Generation(), Conf: c.state.Conf, Sent: now.Boot},
+	}
+	switch {
+	case c.isLeader():
+		if !c.stalled(now) {
+			b.Leader = c.self
+		}
+	case c.leader != 0:
+		b.Leader, b.LeaderAge = c.leader, age(now.Mono-c.leaderSeen)
+	}
+	voter := c.state.IsVoter(c.self)
+	c.out.BeatTo = c.out.BeatTo[:0]
+	for i := range c.state.Nodes {
+		id := c.state.Nodes[i].ID
+		if id == c.self {
+			continue
+		}
+		if p := c.peers[id]; p != nil {
+			b.Heard = append(b.Heard, Heard{Node: id, Age: age(now.Mono - p.heard)})
+		}
+		// Nodes without a vote need each other's word for nothing, so that the
+		// number of heartbeats grows with the nodes and not with their square.
+		if voter || c.state.IsVoter(id) {
+			c.out.BeatTo = append(c.out.BeatTo, id)
+		}
+	}
+	c.out.Beat = b
+}
+
+// stalled reports whether the leader's disk keeps it from leading.
+func (c *Core) stalled(now cluster.Instant) bool {
+	return c.disk.busy && now.Mono-c.disk.since > c.state.Timing().LeaderSilence/2
+}
+
+func age(d time.Duration) uint32 {
+	return uint32(min(max(d.Milliseconds(), 0), 1<<30))
+}
+
+// beatReceived hears a peer.
+func (c *Core) beatReceived(now cluster.Instant, from cluster.NodeID, b *Heartbeat) {
+	p := c.peers[from]
+	if p == nil {
+		if c.state.Applied > 0 && c.state.Node(from) == nil {
+			return // not, or not any more, one of us
+		}
+		p = new(peer)
+		c.peers[from] = p
+	}
+	p.heard = now.Mono
+	p.beat = *b
+	if b.Term >= c.term && b.Leader != 0 && b.Leader != c.self {
+		if b.Leader == from {
+			c.sawLeader(now, now.Mono)
+		} else {
+			// Second-hand word ages by one heartbeat at each hand, so that
+			// two nodes can't keep a dead leader alive between them.
+			c.sawLeader(now, now.Mono-time.Duration(b.LeaderAge)*time.Millisecond-c.state.Timing().Heartbeat)
+		}
+	}
+	if b.Lease.Generation == 0 || b.Lease.Node != from || !c.state.IsVoter(c.self) {
+		return
+	}
+	c.out.Acks = append(c.out.Acks, AckOut{To: from, Ack: c.voter.Acknowledge(now, c.state, b.Lease)})
+}
+
+// reachable reports whether the node was heard lately.
+func (c *Core) reachable(now cluster.Instant, id cluster.NodeID) bool {
+	if id == c.self {
+		return true
+	}
+	p := c.peers[id]
+	return p != nil && now.Mono-p.heard < c.state.Detection/2
+}
+
+// countLease follows the lease, and gives up a generation that can't live.
+func (c *Core) countLease(now cluster.Instant) {
+	l := c.holder.Lease(now, c.state)
+	if l != c.lease {
+		if l.Until > c.lease.Until || l.Generation != c.lease.Generation {
+			grown := l
+			c.out.Lease = &grown
+		}
+		c.lease = l
+	}
+	if alive := l.Alive(now); alive != c.served {
+		c.served = alive
+		c.exec.Lease(now, alive)
+	}
+	if !c.resetting && c.holder.Generation() != 0 && l.Over(now) && c.holder.Hopeless(c.state) {
+		if c.hopeless == 0 {
+			c.hopeless = now.Mono
+		}
+		// An eviction that is under way is likelier to be learnt of within a
+		// detection time; then there is a better reason.
+		if now.Mono-c.hopeless > c.state.Detection {
+			why := cluster.Because(ReasonHopeless, c.state.NodeName(c.self))
+			c.reset(&why)
+		}
+	} else {
+		c.hopeless = 0
+	}
+}
+
+// answer is the voter's word on a promise.
+func (c *Core) answer(now cluster.Instant, from cluster.NodeID, ask arbiter.Ask) {
+	a := &arbiter.Answer{Ask: ask, Voter: c.self, Silent: -1}
+	if ago, ok := c.voter.Silent(now, ask.Node, ask.Generation); ok {
+		a.Silent = ago
+	}
+	m := &Message{From: c.self, To: from, Answer: a}
+	if !c.voter.MayPromise(now, c.state, ask.Node, ask.Generation, ask.Conf) {
+		if ask.Conf == c.state.Conf {
+			a.Wait = max(c.voter.Ripe(c.state, ask.Node, ask.Generation)-now.Mono, 0)
+		}
+		c.send(now, m)
+		return
+	}
+	a.Yes = true
+	if ask.Phase != arbiter.Do {
+		c.send(now, m)
+		return
+	}
+	if c.voter.MakePromise(ask.Node, ask.Generation) {
+		c.disk.localDirty = true
+	}
+	switch {
+	case c.broken.SendFirst:
+		c.send(now, m)
+	case c.disk.localDirty:
+		c.disk.answers = append(c.disk.answers, m)
+	case c.disk.busy && c.disk.op.Local != nil:
+		c.disk.after = append(c.disk.after, m)
+	default:
+		c.send(now, m)
+	}
+}

@@ -1,0 +1,131 @@
+package world
+
+import (
+	"container/heap"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/perdure-ha/perdure/internal/arbiter"
+	"github.com/perdure-ha/perdure/internal/cluster"
+)
+
+// Config describes one run.
+type Config struct {
+	Seed uint64
+	// Nodes host resources; Witnesses only vote.
+	Nodes, Witnesses int
+	Hierarchies      int
+	Detection        time.Duration
+	// Broken removes a rule from every core, for negative controls.
+	Broken arbiter.Broken
+	// Tell receives the story, a line per event worth telling; nil: none.
+	Tell func(at time.Duration, line string)
+}
+
+// World is a cluster and everything around it.
+type World struct {
+	cfg   Config
+	rand  *rand.Rand
+	now   time.Duration // real time; nobody inside can read it
+	queue queue
+	seq   uint64
+
+	nodes []*node
+	net   network
+	check checker
+}
+
+// New builds the cluster: all nodes on, formed, and nothing wrong with it yet.
+func New(cfg Config) *World {
+	w := &World{cfg: cfg, rand: rand.New(rand.NewPCG(cfg.Seed, 0x9e3779b97f4a7c15))}
+	w.net = newNetwork(w, cfg.Nodes+cfg.Witnesses)
+	w.check = newChecker(w)
+	w.found()
+	return w
+}
+
+// Now is the virtual time since the start.
+func (w *World) Now() time.Duration { return w.now }
+
+// item is something that will happen.
+type item struct {
+	at  time.Duration
+	seq uint64
+	do  func()
+}
+
+type queue []item
+
+func (q queue) Len() int { return len(q) }
+func (q queue) Less(i, j int) bool {
+	return q[i].at < q[j].at || q[i].at == q[j].at && q[i].seq < q[j].seq
+}
+func (q queue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
+func (q *queue) Push(x any)   { *q = append(*q, x.(item)) }
+func (q *queue) Pop() any {
+	old := *q
+	x := old[len(old)-1]
+	old[len(old)-1] = item{}
+	*q = old[:len(old)-1]
+	return x
+}
+
+// after plans something.
+func (w *World) after(d time.Duration, do func()) { w.at(w.now+d, do) }
+
+func (w *World) at(t time.Duration, do func()) {
+	w.seq++
+	heap.Push(&w.queue, item{at: max(t, w.now), seq: w.seq, do: do})
+}
+
+// Run lets the world go on until the time, or until an invariant is violated.
+func (w *World) Run(until time.Duration) error {
+	for len(w.queue) > 0 && w.queue[0].at <= until {
+		it := heap.Pop(&w.queue).(item)
+		w.now = it.at
+		it.do()
+		if err := w.check.after(); err != nil {
+			return err
+		}
+	}
+	w.now = until
+	return w.check.after()
+}
+
+// RunUntil lets the world go on until the condition holds; it reports whether
+// it did before the time.
+func (w *World) RunUntil(until time.Duration, cond func() bool) (bool, error) {
+	for !cond() {
+		if len(w.queue) == 0 || w.queue[0].at > until {
+			w.now = until
+			return cond(), w.check.after()
+		}
+		it := heap.Pop(&w.queue).(item)
+		w.now = it.at
+		it.do()
+		if err := w.check.after(); err != nil {
+			return false, err
+		}
+	}
+	return true, nil
+}
+
+func (w *World) tell(format string, args ...any) {
+	if w.cfg.Tell != nil {
+		w.cfg.Tell(w.now, fmt.Sprintf(format, args...))
+	}
+}
+
+// chance is a random duration below d.
+func (w *World) chance(d time.Duration) time.Duration {
+	if d <= 0 {
+		return 0
+	}
+	return time.Duration(w.rand.Int64N(int64(d)))
+}
+
+func (w *World) maybe(percent int) bool { return w.rand.IntN(100) < percent }
+
+// timing is that of the configuration.
+func (w *World) timing() cluster.Timing { return cluster.TimingFor(w.cfg.Detection) }
