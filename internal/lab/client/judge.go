@@ -38,7 +38,8 @@ type Verdict struct {
 	Outages []Outage      `json:"outages,omitempty"`
 	Longest time.Duration `json:"longest"`
 	Total   time.Duration `json:"total"`
-	// ServedBy is who answered the client, in order.
+	// ServedBy is who answered the client, in order, beginning with who did
+	// when the window began.
 	ServedBy []Span `json:"served_by"`
 	// Doubles are the times in which two nodes served at once, or claimed the
 	// address at once; any is a defect of the cluster. DoubleTime is their sum.
@@ -73,7 +74,7 @@ func (v Verdict) String() string {
 // Judge decides what happened in a window. The evidence may reach beyond it.
 func Judge(ev Evidence, from, to time.Duration) Verdict {
 	v := Verdict{From: from, To: to}
-	var inside []Attempt
+	inside := lastGoodBefore(ev.Attempts, from)
 	var took []time.Duration
 	proofs := slices.Clone(ev.Replies)
 	for _, a := range ev.Attempts {
@@ -112,6 +113,18 @@ func Judge(ev Evidence, from, to time.Duration) Verdict {
 	}
 	v.P50, v.P99 = quantile(took, 0.50), quantile(took, 0.99)
 	return v
+}
+
+// lastGoodBefore returns the last good attempt that was sent before a moment,
+// or none.
+func lastGoodBefore(attempts []Attempt, from time.Duration) []Attempt {
+	var last []Attempt
+	for _, a := range attempts {
+		if a.OK() && a.Sent < from && (len(last) == 0 || a.Done > last[0].Done) {
+			last = []Attempt{a}
+		}
+	}
+	return last
 }
 
 // quantile is the smallest value that a share q of all values doesn't exceed.

@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// stallLimit is how late a pacer may be before it says so. Measurements around
-// a stall of the lab itself say nothing about the cluster.
-const stallLimit = 25 * time.Millisecond
+// stallLimit is how late a pacer may be before it says so: what is measured
+// around a stall of the lab itself is exact to the stall only.
+const stallLimit = 5 * time.Millisecond
 
 // Stall is a time in which the lab itself didn't run.
 type Stall struct {

@@ -1,0 +1,167 @@
+package netns
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+
+	"github.com/perdure-ha/perdure/internal/lab/fault"
+)
+
+// Lab is a running process lab.
+type Lab struct {
+	opts   Options
+	dir    string
+	cg     cgroup
+	nodes  []*Node
+	fabric *fabric
+	out    *station
+	probes *station
+
+	janitor *janitor
+	closing sync.Once
+	closed  error
+}
+
+// A Lab can do everything that the vocabulary of faults knows.
+var (
+	_ fault.Power     = (*Lab)(nil)
+	_ fault.Freezer   = (*Lab)(nil)
+	_ fault.Network   = (*Lab)(nil)
+	_ fault.Links     = (*Lab)(nil)
+	_ fault.Processes = (*Lab)(nil)
+	_ fault.Daemons   = (*Lab)(nil)
+	_ fault.State     = (*Lab)(nil)
+	_ fault.Switcher  = (*Lab)(nil)
+)
+
+// New builds a lab and boots all its nodes. The caller must Close it. What labs
+// of dead processes left is removed first.
+func New(ctx context.Context, opts Options) (lab *Lab, err error) {
+	opts = opts.withDefaults()
+	if err := opts.check(); err != nil {
+		return nil, err
+	}
+	if os.Geteuid() != 0 {
+		return nil, errors.New("the process lab needs root for namespaces and cgroups: run it with sudo")
+	}
+	mount, err := cgroupMount()
+	if err != nil {
+		return nil, err
+	}
+	if err := removeStale(mount, os.TempDir()); err != nil {
+		return nil, err
+	}
+	name, err := newName()
+	if err != nil {
+		return nil, fmt.Errorf("name the lab: %w", err)
+	}
+	lab = &Lab{opts: opts, dir: filepath.Join(os.TempDir(), name), cg: cgroup(filepath.Join(mount, name))}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, lab.Close())
+			lab = nil
+		}
+	}()
+	// Before anything exists that could be left behind.
+	if lab.janitor, err = startJanitor(lab.cg, lab.dir); err != nil {
+		return lab, err
+	}
+	if err = lab.cg.make(); err != nil {
+		return lab, err
+	}
+	if err = os.Mkdir(lab.dir, 0o700); err != nil {
+		return lab, fmt.Errorf("make the lab's directory: %w", err)
+	}
+	if lab.fabric, err = newFabric(opts.Networks); err != nil {
+		return lab, err
+	}
+	for i, name := range opts.Nodes {
+		lab.nodes = append(lab.nodes, &Node{Name: name, lab: lab, host: hostNode + i,
+			dir: filepath.Join(lab.dir, name), cg: cgroup(filepath.Join(string(lab.cg), name))})
+	}
+	if err = lab.makeStations(); err != nil {
+		return lab, err
+	}
+	for _, n := range lab.nodes {
+		if err = n.powerOn(ctx); err != nil {
+			return lab, err
+		}
+	}
+	return lab, nil
+}
+
+// Close switches everything off and leaves nothing behind, except the directory
+// if Options.Keep asked for it. It may be called again.
+func (l *Lab) Close() error {
+	l.closing.Do(func() { l.closed = l.close() })
+	return l.closed
+}
+
+func (l *Lab) close() error {
+	var errs []error
+	for _, n := range l.nodes {
+		if n.On() {
+			errs = append(errs, n.powerOff(context.Background()))
+		}
+	}
+	for _, s := range []*station{l.out, l.probes} {
+		if s != nil {
+			s.close()
+		}
+	}
+	if l.fabric != nil {
+		l.fabric.close()
+	}
+	if l.janitor != nil {
+		errs = append(errs, destroy(l.cg), l.janitor.dismiss(l.opts.Keep))
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("close the lab: %w", err)
+	}
+	return nil
+}
+
+// Dir is the lab's directory.
+func (l *Lab) Dir() string { return l.dir }
+
+// Nodes returns the nodes in the order of the options.
+func (l *Lab) Nodes() []*Node { return slices.Clone(l.nodes) }
+
+// Node returns a node by name.
+func (l *Lab) Node(name string) (*Node, error) {
+	for _, n := range l.nodes {
+		if n.Name == name {
+			return n, nil
+		}
+	}
+	return nil, fmt.Errorf("the lab has no node %q: the nodes are %v", name, l.opts.Nodes)
+}
+
+// VIP is the protected service's address and its network.
+func (l *Lab) VIP() netip.Prefix { return netip.PrefixFrom(ip4(0, hostVIP), 24) }
+
+// Service is where the outside client asks.
+func (l *Lab) Service() netip.AddrPort {
+	return netip.AddrPortFrom(l.VIP().Addr(), l.opts.Port)
+}
+
+func (l *Lab) networkIndex(network string) int {
+	return slices.Index(l.opts.Networks, network)
+}
+
+// networks returns the named network, or all for the empty name.
+func (l *Lab) networks(name string) ([]string, error) {
+	if name == "" {
+		return l.opts.Networks, nil
+	}
+	if l.networkIndex(name) < 0 {
+		return nil, fmt.Errorf("the lab has no network %q: the networks are %v", name, l.opts.Networks)
+	}
+	return []string{name}, nil
+}

@@ -1,0 +1,156 @@
+package netns
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"syscall"
+)
+
+// All knowledge of perdure's command line is in this file.
+
+// perdurePort is where nodes listen on each comm path.
+const perdurePort = 7400
+
+// errNoBinary says that the lab was made without a perdure to run.
+var errNoBinary = errors.New("the lab has no perdure: set Options.Perdure to the path of the binary")
+
+// Perdure runs a perdure command on a node.
+func (n *Node) Perdure(ctx context.Context, args ...string) (string, error) {
+	if n.lab.opts.Perdure == "" {
+		return "", errNoBinary
+	}
+	return n.Run(ctx, append([]string{n.lab.opts.Perdure}, args...)...)
+}
+
+// PathArgs are the arguments that name a node's comm paths.
+func (n *Node) PathArgs() []string {
+	var args []string
+	for _, network := range n.lab.opts.Networks {
+		args = append(args, "--path", fmt.Sprintf("%s=%s:%d", network, n.Addr(network), perdurePort))
+	}
+	return args
+}
+
+// StartPerdure starts the guardian, which starts the daemon. A witness runs
+// "witness" instead.
+func (n *Node) StartPerdure(witness bool) (*Process, error) {
+	if n.lab.opts.Perdure == "" {
+		return nil, errNoBinary
+	}
+	if witness {
+		return n.Start("perdure", n.lab.opts.Perdure, "witness")
+	}
+	return n.Start("perdure", n.lab.opts.Perdure, "guardian")
+}
+
+// perdureProcesses finds perdure's processes on the node by their first
+// argument; role "" finds all that run for long.
+func (n *Node) perdureProcesses(role string) ([]found, error) {
+	all, err := n.processes()
+	if err != nil {
+		return nil, err
+	}
+	var mine []found
+	for _, p := range all {
+		if len(p.argv) < 2 || filepath.Base(p.argv[0]) != filepath.Base(n.lab.opts.Perdure) {
+			continue
+		}
+		switch p.argv[1] {
+		case "guardian", "daemon", "witness":
+			if role == "" || role == p.argv[1] {
+				mine = append(mine, p)
+			}
+		}
+	}
+	return mine, nil
+}
+
+func (l *Lab) signalPerdure(node, role string, s syscall.Signal) ([]found, error) {
+	n, err := l.Node(node)
+	if err != nil {
+		return nil, err
+	}
+	mine, err := n.perdureProcesses(role)
+	if err != nil {
+		return nil, err
+	}
+	if len(mine) == 0 {
+		return nil, fmt.Errorf("no perdure %s runs on %s", role, node)
+	}
+	pids := make([]int, 0, len(mine))
+	for _, p := range mine {
+		pids = append(pids, p.pid)
+	}
+	return mine, signalAll(pids, s)
+}
+
+// KillDaemon ends the daemon (or witness) by SIGKILL.
+func (l *Lab) KillDaemon(_ context.Context, node string) error {
+	_, err := l.signalPerdure(node, "daemon", syscall.SIGKILL)
+	if err != nil {
+		if _, witnessErr := l.signalPerdure(node, "witness", syscall.SIGKILL); witnessErr == nil {
+			return nil
+		}
+	}
+	return err
+}
+
+// KillGuardian ends the guardian by SIGKILL.
+func (l *Lab) KillGuardian(_ context.Context, node string) error {
+	_, err := l.signalPerdure(node, "guardian", syscall.SIGKILL)
+	return err
+}
+
+// StopDaemon stops perdure in order and waits for its end.
+func (l *Lab) StopDaemon(ctx context.Context, node string) error {
+	n, err := l.Node(node)
+	if err != nil {
+		return err
+	}
+	mine, err := n.perdureProcesses("")
+	if err != nil {
+		return err
+	}
+	top := mine[:0:0]
+	for _, p := range mine {
+		if p.argv[1] != "daemon" {
+			top = append(top, p)
+		}
+	}
+	if len(top) == 0 {
+		return fmt.Errorf("perdure doesn't run on %s", node)
+	}
+	for _, p := range top {
+		if err := syscall.Kill(p.pid, syscall.SIGTERM); err != nil {
+			return fmt.Errorf("stop perdure on %s: %w", node, err)
+		}
+	}
+	return n.awaitProcesses(ctx, func(ps []found) bool { return len(ps) == 0 })
+}
+
+// StartDaemon starts perdure again as the last boot did.
+func (l *Lab) StartDaemon(ctx context.Context, node string) error {
+	n, err := l.Node(node)
+	if err != nil {
+		return err
+	}
+	n.mu.Lock()
+	hook := n.onBoot
+	n.mu.Unlock()
+	if hook == nil {
+		return fmt.Errorf("start perdure on %s: the lab doesn't know how (no OnBoot)", node)
+	}
+	return hook(ctx, n)
+}
+
+// Switchover asks the node that shall take over.
+func (l *Lab) Switchover(ctx context.Context, hierarchy, node string) error {
+	n, err := l.Node(node)
+	if err != nil {
+		return err
+	}
+	_, err = n.Perdure(ctx, "switchover", hierarchy, "--to", node)
+	return err
+}

@@ -1,0 +1,142 @@
+package netns
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+
+	"github.com/perdure-ha/perdure/internal/lab/webserver"
+)
+
+// webDir is the web server's directory as nodes see it.
+const webDir = "/run/web"
+
+// UseWeb puts a web server's files on all nodes, now and at every boot, and
+// returns the shell command that starts it in the foreground; the same on every
+// node, as in a real cluster. The server listens on the service's address only,
+// or on all if anywhere is set. resource is the name by which faults know it.
+func (l *Lab) UseWeb(resource string, server webserver.Server, anywhere bool) (command string, err error) {
+	if resource == "" {
+		return "", errors.New("use a web server: the resource needs a name")
+	}
+	listen := l.Service()
+	if anywhere {
+		listen = netip.AddrPortFrom(netip.IPv4Unspecified(), l.opts.Port)
+	}
+	for _, n := range l.nodes {
+		n.mu.Lock()
+		n.resource = resource
+		n.furnishWeb = func() (err error) {
+			site := n.site()
+			site.Listen = listen
+			if err := os.MkdirAll(site.Dir, 0o700); err != nil {
+				return fmt.Errorf("make the web server's directory on %s: %w", n.Name, err)
+			}
+			command, err = server.Prepare(site, webDir)
+			return err
+		}
+		err = n.furnishWeb()
+		n.mu.Unlock()
+		if err != nil {
+			return "", err
+		}
+	}
+	return command, nil
+}
+
+// site is the web server of this node as seen from outside.
+func (n *Node) site() webserver.Site {
+	return webserver.Site{Node: n.Name, Dir: filepath.Join(n.RunDir(), filepath.Base(webDir))}
+}
+
+// resourceTree finds a resource's processes on a node, the main one first.
+func (l *Lab) resourceTree(node, resource string) ([]int, error) {
+	n, err := l.Node(node)
+	if err != nil {
+		return nil, err
+	}
+	if n.resource != resource {
+		return nil, fmt.Errorf("the lab knows no resource %q on %s, only %q", resource, node, n.resource)
+	}
+	file := n.site().Pidfile()
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("find %s on %s: %w", resource, node, err)
+	}
+	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
+	if err != nil {
+		return nil, fmt.Errorf("find %s on %s: pid file %s: %w", resource, node, file, err)
+	}
+	all, err := n.processes()
+	if err != nil {
+		return nil, err
+	}
+	// The number may be an old one and belong to another machine's process now.
+	if !slices.ContainsFunc(all, func(p found) bool { return p.pid == pid }) {
+		return nil, fmt.Errorf("%s doesn't run on %s: pid %d is gone", resource, node, pid)
+	}
+	return tree(all, pid), nil
+}
+
+// KillResource ends a resource's processes without warning.
+func (l *Lab) KillResource(_ context.Context, node, resource string, mainOnly bool) error {
+	pids, err := l.resourceTree(node, resource)
+	if err != nil {
+		return err
+	}
+	if mainOnly {
+		pids = pids[:1]
+	}
+	return signalAll(pids, syscall.SIGKILL)
+}
+
+// HangResource stops a resource's processes, or continues them.
+func (l *Lab) HangResource(_ context.Context, node, resource string, hang bool) error {
+	pids, err := l.resourceTree(node, resource)
+	if err != nil {
+		return err
+	}
+	if hang {
+		return signalAll(pids, syscall.SIGSTOP)
+	}
+	return signalAll(pids, syscall.SIGCONT)
+}
+
+// FailStart makes starts of the resource fail on a node, over boots, until
+// fail is false.
+func (l *Lab) FailStart(_ context.Context, node, resource string, fail bool) error {
+	n, err := l.Node(node)
+	if err != nil {
+		return err
+	}
+	if n.resource != resource {
+		return fmt.Errorf("the lab knows no resource %q on %s, only %q", resource, node, n.resource)
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.failStart = fail
+	return n.markFailStart()
+}
+
+// markFailStart writes the file that the start command looks for, or removes
+// it.
+func (n *Node) markFailStart() error {
+	file := n.site().FailFile()
+	if n.failStart {
+		if err := os.WriteFile(file, nil, 0o600); err != nil {
+			return fmt.Errorf("make the start fail on %s: %w", n.Name, err)
+		}
+		return nil
+	}
+	if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return fmt.Errorf("mend the start on %s: %w", n.Name, err)
+	}
+	return nil
+}

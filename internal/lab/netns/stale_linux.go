@@ -1,0 +1,101 @@
+package netns
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"sync/atomic"
+	"syscall"
+)
+
+// namePrefix begins the names of a lab's cgroup and directory. The whole is
+// perdure-lab-PID-START-SEQ, START being the start time of the process, so that
+// a later process with the same id isn't mistaken for it.
+const namePrefix = "perdure-lab-"
+
+var labSeq atomic.Uint64
+
+// newName returns a name that no other lab on this machine has.
+func newName() (string, error) {
+	start, err := startTime(os.Getpid())
+	if err != nil {
+		return "", err
+	}
+	return fmt.Sprintf("%s%d-%d-%d", namePrefix, os.Getpid(), start, labSeq.Add(1)), nil
+}
+
+// alive reports whether the process of a lab's name lives. A name of another
+// form belongs to nobody here, and is alive.
+func alive(name string) bool {
+	rest, ok := strings.CutPrefix(name, namePrefix)
+	fields := strings.Split(rest, "-")
+	if !ok || len(fields) != 3 {
+		return true
+	}
+	pid, err1 := strconv.Atoi(fields[0])
+	start, err2 := strconv.ParseUint(fields[1], 10, 64)
+	if err1 != nil || err2 != nil || pid <= 0 {
+		return true
+	}
+	now, err := startTime(pid)
+	if errors.Is(err, os.ErrNotExist) || errors.Is(err, syscall.ESRCH) {
+		return false
+	}
+	return err != nil || now == start
+}
+
+func startTime(pid int) (uint64, error) {
+	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
+	if err != nil {
+		return 0, err
+	}
+	_, _, start, err := parseStat(string(stat))
+	return start, err
+}
+
+// parseStat reads name, parent and start time (in ticks since boot).
+// Source: proc_pid_stat(5), fields 2, 4 and 22.
+func parseStat(stat string) (name string, parent int, start uint64, err error) {
+	begin, end := strings.IndexByte(stat, '('), strings.LastIndexByte(stat, ')')
+	if begin < 0 || end < begin {
+		return "", 0, 0, fmt.Errorf("read process state: no name in %q", stat)
+	}
+	fields := strings.Fields(stat[end+1:])
+	if len(fields) < 20 {
+		return "", 0, 0, fmt.Errorf("read process state: %d fields after the name, need 20", len(fields))
+	}
+	if parent, err = strconv.Atoi(fields[1]); err != nil {
+		return "", 0, 0, fmt.Errorf("read process state: parent: %w", err)
+	}
+	if start, err = strconv.ParseUint(fields[19], 10, 64); err != nil {
+		return "", 0, 0, fmt.Errorf("read process state: start time: %w", err)
+	}
+	return stat[begin+1 : end], parent, start, nil
+}
+
+// removeStale removes what labs of dead processes left: their processes,
+// cgroups and directories.
+func removeStale(cgroups, dirs string) error {
+	var errs []error
+	groups, err := filepath.Glob(filepath.Join(cgroups, namePrefix+"*"))
+	errs = append(errs, err)
+	for _, path := range groups {
+		if !alive(filepath.Base(path)) {
+			errs = append(errs, destroy(cgroup(path)))
+		}
+	}
+	left, err := filepath.Glob(filepath.Join(dirs, namePrefix+"*"))
+	errs = append(errs, err)
+	for _, path := range left {
+		if !alive(filepath.Base(path)) {
+			errs = append(errs, os.RemoveAll(path))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("remove what an earlier lab left: %w", err)
+	}
+	return nil
+}
