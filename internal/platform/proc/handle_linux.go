@@ -66,6 +66,11 @@ func (h *Handle) Done() <-chan struct{} { return h.done }
 // Signal sends a signal to this process and never to a later one of the same
 // number.
 func (h *Handle) Signal(sig syscall.Signal) error {
+	select {
+	case <-h.done:
+		return fmt.Errorf("signal process %d: %w", h.id.PID, ErrGone)
+	default:
+	}
 	raw, err := h.file.SyscallConn()
 	if err != nil {
 		return fmt.Errorf("signal process %d: %w", h.id.PID, err)
