@@ -182,7 +182,7 @@ func (c *Core) Step(now cluster.Instant, ev Event) Effects {
 	case Acted:
 		c.exec.Done(now, e.Result)
 	case Observed:
-		c.exec.Notice(now, e.Event)
+		c.exec.Observe(now, e.Event)
 	case Adopted:
 		c.exec.Adopt(now, e.Running)
 	case Reset:

@@ -102,7 +102,7 @@ func (k *kits) perform(n *node, a decide.Action) {
 				return
 			}
 			if k.sick[a.Hierarchy+"/"+a.Resource] {
-				answer(decide.Failed, "", cluster.Because("PD3901"))
+				answer(decide.Failed, "", cluster.Because("PD9901"))
 				return
 			}
 			if !slices.Contains(s.running, a.Resource) {
@@ -163,7 +163,7 @@ func (k *kits) crash(n *node, h, r string) {
 	}
 	n.w.tell("%s: %s/%s crashed", n.name, h, r)
 	s.drop(r)
-	n.deliver(core.Observed{Event: decide.KitEvent{Hierarchy: h, Resource: r, Instance: s.starts[r], Health: cluster.OutOfService, Reason: cluster.Because("PD3902")}})
+	n.deliver(core.Observed{Event: decide.KitEvent{Hierarchy: h, Resource: r, Instance: s.starts[r], Health: cluster.OutOfService, Reason: cluster.Because("PD9901")}})
 }
 
 // guardian is the process beside the daemon, as far as leases go: the kernel's

@@ -1,0 +1,221 @@
+package daemon
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/perdure-ha/perdure/internal/api"
+	"github.com/perdure-ha/perdure/internal/cluster"
+	"github.com/perdure-ha/perdure/internal/commpath"
+	"github.com/perdure-ha/perdure/internal/core"
+	"github.com/perdure-ha/perdure/internal/message"
+	"github.com/perdure-ha/perdure/internal/pki"
+	"github.com/perdure-ha/perdure/internal/platform/clock"
+	"github.com/perdure-ha/perdure/internal/wal"
+	"github.com/perdure-ha/perdure/internal/wal/walfs"
+)
+
+// Config says where and as what a daemon runs.
+type Config struct {
+	StateDir string
+	RunDir   string
+	Software string
+	// Guard is the guardian of this node; nil on a witness.
+	Guard Guard
+	// Hub carries the packets. Nil: the daemon makes its own.
+	Hub *commpath.Hub
+	Log *slog.Logger
+}
+
+// eventsMax bounds the events that wait for the loop. When it is full, packets
+// are dropped (the sender repeats them) and everything else waits.
+const eventsMax = 8192
+
+// Daemon is a running node. It is made by [Run] only.
+type Daemon struct {
+	cfg  Config
+	id   *Identity
+	log  *slog.Logger
+	core *core.Core // the loop's alone
+
+	wal    *wal.Log
+	creds  *pki.Credentials
+	ca     *pki.Authority // nil on a witness
+	ep     *commpath.Endpoint
+	acts   *acts
+	events chan core.Event
+	disk   chan *core.Persist
+	boot   string // the guardian's session; empty on a witness
+
+	ctx   context.Context
+	end   context.CancelCauseFunc
+	group sync.WaitGroup
+
+	view    atomic.Pointer[view]
+	changed changes
+	asked   replies
+	dropped atomic.Uint64
+	alarms  alarms
+	peers   string // what the transport was last told, for comparison
+	timing  time.Duration
+	// stopping is how the node is being stopped, once it is.
+	stopping atomic.Pointer[api.StopMode]
+	departed atomic.Bool
+}
+
+// errDeparted ends a daemon that left cleanly.
+var errDeparted = errors.New("left the cluster")
+
+// Run runs the daemon until the context ends or the node has left. It returns
+// nil after a planned stop.
+func Run(ctx context.Context, cfg Config) error {
+	d, err := open(ctx, cfg)
+	if err != nil {
+		return err
+	}
+	return d.run()
+}
+
+func open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
+	id, err := loadIdentity(cfg.StateDir)
+	if err != nil {
+		return nil, err
+	}
+	d := &Daemon{
+		cfg: cfg, id: id, log: cfg.Log,
+		events: make(chan core.Event, eventsMax), disk: make(chan *core.Persist, 1),
+	}
+	if d.log == nil {
+		d.log = slog.Default()
+	}
+	d.log = d.log.With("node", id.Name)
+	d.ctx, d.end = context.WithCancelCause(ctx)
+	defer func() {
+		if err != nil {
+			d.end(err)
+			d.close()
+		}
+	}()
+	if err := os.MkdirAll(cfg.RunDir, 0o700); err != nil {
+		return nil, message.New(message.IdentityUnreadable, cfg.RunDir, err).Wrap(err)
+	}
+	found, err := d.openLog()
+	if err != nil {
+		return nil, err
+	}
+	key, err := d.openPKI()
+	if err != nil {
+		return nil, err
+	}
+	conf := core.Config{
+		Self: id.Node, Role: id.Role, Seed: seed(), Disk: core.Disk(found), Software: cfg.Software,
+	}
+	var running []guarded
+	if cfg.Guard != nil {
+		hello, err := cfg.Guard.Hello()
+		if err != nil {
+			return nil, err
+		}
+		d.boot, conf.Session, running = hello.Session, hello.Session, hello.Guarded
+	}
+	d.core, err = core.New(clock.Now(), conf)
+	if err != nil {
+		return nil, message.New(message.LogDamaged, filepath.Join(cfg.StateDir, logDir), err, id.Name).Wrap(err)
+	}
+	d.acts = newActs(d)
+	if err := d.openPaths(key); err != nil {
+		return nil, err
+	}
+	if cfg.Guard != nil {
+		d.adopt(running)
+	}
+	return d, nil
+}
+
+func (d *Daemon) openLog() (wal.Contents, error) {
+	dir := filepath.Join(d.cfg.StateDir, logDir)
+	l, found, err := wal.Open(walfs.OS(), dir, wal.Identity{Cluster: d.id.Cluster, Node: uint64(d.id.Node)})
+	if err != nil {
+		return found, message.New(message.LogDamaged, dir, err, d.id.Name).Wrap(err)
+	}
+	d.wal = l
+	return found, nil
+}
+
+func (d *Daemon) close() {
+	d.group.Wait()
+	if d.acts != nil {
+		d.acts.close()
+	}
+	if d.ep != nil {
+		_ = d.ep.Close()
+	}
+	if d.wal != nil {
+		_ = d.wal.Close()
+	}
+}
+
+// run is the daemon's life after it was opened.
+func (d *Daemon) run() error {
+	d.log.Info(message.Text(message.English, message.DaemonStarted, d.id.Name, d.id.Cluster, d.cfg.Software))
+	d.group.Go(d.write)
+	if d.cfg.Guard != nil {
+		d.group.Go(d.watchGuard)
+	}
+	server, err := d.serve()
+	if err != nil {
+		d.end(err)
+		d.close()
+		return err
+	}
+	d.group.Go(d.renewLeaf)
+	d.loop()
+	server()
+	d.close()
+	switch err := context.Cause(d.ctx); {
+	case errors.Is(err, errDeparted), errors.Is(err, context.Canceled):
+		return nil
+	default:
+		return err
+	}
+}
+
+// post hands an event to the loop. Packets are dropped when it is behind.
+func (d *Daemon) post(ev core.Event) {
+	select {
+	case d.events <- ev:
+	case <-d.ctx.Done():
+	}
+}
+
+func (d *Daemon) postPacket(ev core.Event) {
+	select {
+	case d.events <- ev:
+	default:
+		d.dropped.Add(1)
+	}
+}
+
+func (d *Daemon) fatal(err error) {
+	d.log.Error("the daemon stops", "err", err)
+	d.end(err)
+}
+
+// localAddresses are those of the node's own paths, for tokens.
+func (d *Daemon) localAddresses() []netip.AddrPort {
+	var out []netip.AddrPort
+	for _, p := range commPaths(d.id.Paths) {
+		out = append(out, p.Address)
+	}
+	return out
+}
+
+func (d *Daemon) String() string { return fmt.Sprintf("daemon of %s", d.id.Name) }

@@ -1,0 +1,126 @@
+package daemon
+
+import (
+	"crypto/rand"
+	"encoding/binary"
+	"errors"
+	"time"
+
+	"github.com/perdure-ha/perdure/internal/arbiter"
+	"github.com/perdure-ha/perdure/internal/cluster"
+	"github.com/perdure-ha/perdure/internal/core"
+	"github.com/perdure-ha/perdure/internal/message"
+	"github.com/perdure-ha/perdure/internal/platform/clock"
+	"github.com/perdure-ha/perdure/internal/wal"
+)
+
+// seed draws the core's chance. It must differ between starts, because command
+// ids come from it.
+func seed() uint64 {
+	var b [8]byte
+	rand.Read(b[:]) // never fails, see crypto/rand
+	return binary.LittleEndian.Uint64(b[:])
+}
+
+// loop is the only place where the core is stepped. It ends with the context.
+func (d *Daemon) loop() {
+	timer := time.NewTimer(0)
+	defer timer.Stop()
+	d.step(clock.Now(), core.Tick{})
+	for d.ctx.Err() == nil {
+		now := clock.Now()
+		timer.Reset(max(d.core.Next(now)-now.Mono, 0))
+		select {
+		case ev := <-d.events:
+			d.step(clock.Now(), ev)
+		case <-timer.C:
+			d.step(clock.Now(), core.Tick{})
+		case <-d.ctx.Done():
+		}
+	}
+}
+
+// step runs the core and hands its effects out. Nothing here waits.
+func (d *Daemon) step(now cluster.Instant, ev core.Event) {
+	out := d.core.Step(now, ev)
+	if out.Fatal != nil {
+		d.fatal(out.Fatal)
+		return
+	}
+	if out.Persist != nil {
+		d.disk <- out.Persist // there is room: the core has one write at a time
+	}
+	d.sendPackets(&out)
+	if out.Admitted != 0 && d.cfg.Guard != nil {
+		d.guardDo("tell the generation", func(g Guard) error { return g.Admitted(out.Admitted) })
+	}
+	if out.Lease != nil {
+		d.renew(out.Lease)
+	}
+	for _, m := range out.Messages {
+		// A message that can't be sent is lost, as on any network.
+		_ = d.ep.Send(m.Via, core.EncodeMessage(m))
+	}
+	for i := range out.Actions {
+		d.acts.perform(out.Actions[i])
+	}
+	for i := range out.Replies {
+		d.asked.answer(&out.Replies[i])
+	}
+	if out.ResetGuardian != nil {
+		d.resetGuard(*out.ResetGuardian)
+	}
+	for _, a := range out.Alarms {
+		d.alarms.say(d.log, a)
+	}
+	d.publish(now, out.Changed)
+	if out.Departed != nil {
+		d.log.Info(message.Reason(*out.Departed).String())
+		d.departed.Store(true)
+		d.end(errDeparted)
+	}
+}
+
+func (d *Daemon) sendPackets(out *core.Effects) {
+	var buf [1200]byte
+	if out.Beat != nil {
+		p := core.AppendHeartbeat(buf[:0], out.Beat)
+		for _, to := range out.BeatTo {
+			_ = d.ep.SendHeartbeats(to, p) // counted by the path
+		}
+	}
+	for i := range out.Acks {
+		p := core.AppendAck(buf[:0], &out.Acks[i].Ack)
+		_ = d.ep.SendHeartbeats(out.Acks[i].To, p)
+	}
+}
+
+func (d *Daemon) renew(l *arbiter.Lease) {
+	if d.cfg.Guard == nil || l.Generation == 0 || l.Until == 0 {
+		return
+	}
+	t := d.core.State().Timing()
+	lease := *l
+	d.guardDo("renew the lease", func(g Guard) error { return g.Renew(lease, t.StopAfter) })
+}
+
+// write is the disk's goroutine.
+func (d *Daemon) write() {
+	for {
+		select {
+		case <-d.ctx.Done():
+			return
+		case op := <-d.disk:
+			err := d.wal.Save(wal.Update{HardState: op.HardState, Entries: op.Entries, Snapshot: op.Snapshot, Local: op.Local, Sync: true})
+			if err == nil && op.Snapshot != nil {
+				err = d.wal.Compact(op.Snapshot.GetMetadata().GetIndex())
+			}
+			if err != nil && !errors.Is(err, wal.ErrFull) {
+				// Nobody knows what is on the disk. Starting again reads it.
+				d.fatal(err)
+				return
+			}
+			d.post(core.Persisted{ID: op.ID, Err: err})
+		}
+	}
+}
