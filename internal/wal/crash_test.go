@@ -125,7 +125,7 @@ func (r *historyRun) inject() {
 	var f walfs.Faults
 	switch r.rng.IntN(3) {
 	case 0:
-		f.PowerOff, f.Calls = true, r.rng.IntN(9)
+		f.PowerOff, f.Calls = true, r.rng.IntN(1+r.rng.IntN(9))
 	case 1:
 		f.Full, f.Free, f.CopyOnWrite = true, int64(r.rng.IntN(14<<10)), r.rng.IntN(2) == 0
 	case 2:
