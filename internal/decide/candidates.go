@@ -1,0 +1,124 @@
+package decide
+
+import (
+	"slices"
+
+	"github.com/perdure-ha/perdure/internal/cluster"
+	"github.com/perdure-ha/perdure/internal/message"
+)
+
+// Candidate is what speaks for or against a node.
+type Candidate struct {
+	Node     cluster.NodeID
+	Eligible bool
+	// Marked reports whether its failure mark is all that speaks against it.
+	Marked bool
+	// Reason says why it is eligible or not.
+	Reason cluster.Reason
+
+	unready bool
+}
+
+// Candidates judges the nodes of a hierarchy in their order, as seen by node
+// self. It is what status and why show, and what the planner decides by.
+func Candidates(s *cluster.State, h *cluster.Hierarchy, self cluster.NodeID, views []View) []Candidate {
+	all := make([]Candidate, 0, len(h.Nodes))
+	for _, id := range h.Nodes {
+		all = append(all, judge(s, h, id, self, viewOf(views, id)))
+	}
+	return all
+}
+
+func viewOf(views []View, id cluster.NodeID) View {
+	if i := slices.IndexFunc(views, func(v View) bool { return v.Node == id }); i >= 0 {
+		return views[i]
+	}
+	return View{Node: id}
+}
+
+func judge(s *cluster.State, h *cluster.Hierarchy, id, self cluster.NodeID, v View) Candidate {
+	c := Candidate{Node: id}
+	against := func(code string, args ...any) Candidate {
+		c.Reason = cluster.Because(code, args...)
+		return c
+	}
+	n := s.Node(id)
+	if n == nil {
+		return against(message.NodeGone, id)
+	}
+	if n.Role != cluster.RoleNode {
+		return against(message.NodeIsWitness, n.Name)
+	}
+	switch n.Presence {
+	case cluster.Present:
+	case cluster.Joining:
+		return against(message.NodeIsJoining, n.Name)
+	case cluster.Left:
+		return against(message.NodeHasLeft, n.Name)
+	case cluster.Unmanaged:
+		return against(message.NodeIsUnmanaged, n.Name)
+	default:
+		return against(message.NodeIsEvicted, n.Name)
+	}
+	if n.Maintenance {
+		return against(message.NodeInMaintenance, n.Name)
+	}
+	if id != self && !v.Reachable {
+		return against(message.NodeNotHeard, n.Name)
+	}
+	for i := range h.Failures {
+		if h.Failures[i].Node == id {
+			c.Marked = true
+			return against(message.NodeMarkedFailed, n.Name, words(h.Failures[i].Reason))
+		}
+	}
+	c.Eligible = true
+	if v.Readiness == NotReady {
+		c.unready = true
+		return against(message.NodeNotReady, n.Name)
+	}
+	return against(message.NodeEligible, n.Name)
+}
+
+func eligible(all []Candidate, id cluster.NodeID) bool {
+	return slices.ContainsFunc(all, func(c Candidate) bool { return c.Node == id && c.Eligible })
+}
+
+func onlyMarked(all []Candidate) bool {
+	return slices.ContainsFunc(all, func(c Candidate) bool { return c.Marked })
+}
+
+// choose prefers the target of a switchover, then the hierarchy's order; nodes
+// that say they are not ready come last.
+func choose(h *cluster.Hierarchy, all []Candidate) cluster.NodeID {
+	if h.Move != nil && eligible(all, h.Move.To) {
+		return h.Move.To
+	}
+	var last cluster.NodeID
+	for _, c := range all {
+		switch {
+		case c.Eligible && !c.unready:
+			return c.Node
+		case c.Eligible && last == 0:
+			last = c.Node
+		}
+	}
+	return last
+}
+
+// ruledOut is the evidence: what spoke against each node that was not chosen.
+func (p *Planner) ruledOut(all []Candidate, chosen cluster.NodeID) []cluster.Evidence {
+	var out []cluster.Evidence
+	for _, c := range all {
+		if c.Node != chosen && (!c.Eligible || c.unready) {
+			out = append(out, cluster.Evidence{Node: p.self, Reason: c.Reason})
+		}
+	}
+	return out
+}
+
+// words is a reason as an argument of another one. Arguments are text already,
+// so they stay English in every language.
+func words(r cluster.Reason) string {
+	return message.Reason{Code: r.Code, Args: r.Args}.Text(message.English)
+}

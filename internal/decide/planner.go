@@ -1,0 +1,186 @@
+package decide
+
+import (
+	"slices"
+	"time"
+
+	"github.com/perdure-ha/perdure/internal/cluster"
+)
+
+const (
+	// watchdogSlack is added to a node's watchdog time-out before it counts as
+	// reset: for the reset itself and for writes that are under way.
+	watchdogSlack = 5 * time.Second
+	// The back-off after a hierarchy failed wherever it could run doubles with
+	// every round from backoffFirst to backoffMax.
+	backoffFirst = 5 * time.Second
+	backoffMax   = 5 * time.Minute
+	// settledAfter is how long it must be in service for the rounds to be
+	// forgotten.
+	settledAfter = 10 * time.Minute
+	// switchbackAfter is how long it must be in service elsewhere before it
+	// returns by itself, so that two nodes don't throw it to and fro.
+	switchbackAfter = time.Minute
+)
+
+// Readiness is what a node says of its fitness to take something over.
+type Readiness uint8
+
+const (
+	ReadinessUnknown Readiness = iota
+	Ready
+	// NotReady: a standby check fails there. It is chosen last.
+	NotReady
+)
+
+// View is what the leader observes of a node.
+type View struct {
+	Node cluster.NodeID
+	// Reachable reports whether it was heard on any comm path recently.
+	Reachable bool
+	Readiness Readiness
+}
+
+// Planner chooses who brings what in service. It lives as long as the node
+// leads.
+type Planner struct {
+	self cluster.NodeID
+
+	born    time.Duration
+	running bool // born is set
+	state   *cluster.State
+	applied uint64
+	views   []View
+
+	memos []*memo
+	next  time.Duration
+	out   []cluster.Command
+}
+
+// NewPlanner makes the planner of a node that has just become leader.
+func NewPlanner(self cluster.NodeID) *Planner {
+	return &Planner{self: self, next: cluster.Never}
+}
+
+// Next is the Mono time at which Step wants to be called even if neither state
+// nor views change.
+func (p *Planner) Next() time.Duration { return p.next }
+
+// Step says what should be proposed. It may be called as often as one likes: it
+// proposes nothing twice while the first may be on its way.
+func (p *Planner) Step(now cluster.Instant, s *cluster.State, views []View) []cluster.Command {
+	if p.running && s == p.state && s.Applied == p.applied && now.Mono < p.next && slices.Equal(views, p.views) {
+		return nil
+	}
+	if !p.running {
+		p.running, p.born = true, now.Mono
+	}
+	p.state, p.applied = s, s.Applied
+	p.views = append(p.views[:0], views...)
+	p.next, p.out = cluster.Never, nil
+	p.forgetDeleted(s)
+	for i := range s.Hierarchies {
+		h := &s.Hierarchies[i]
+		p.plan(now.Mono, s, h, p.memoOf(h.Name))
+	}
+	return p.out
+}
+
+// plan is the one place that branches on the situation of a hierarchy.
+func (p *Planner) plan(now time.Duration, s *cluster.State, h *cluster.Hierarchy, m *memo) {
+	p.observe(now, h, m)
+	if h.FenceWait != 0 {
+		// Whatever is wanted: a deletion waits for it as well.
+		p.awaitFencing(now, s, h, m)
+		return
+	}
+	m.fence.forget()
+	switch {
+	case h.Owner != 0:
+		m.trouble.forget()
+		p.watch(now, s, h, m)
+	case h.Want != cluster.WantInService:
+		m.trouble.forget()
+	default:
+		p.place(now, s, h, m)
+	}
+}
+
+// observe keeps the memo's clocks.
+func (p *Planner) observe(now time.Duration, h *cluster.Hierarchy, m *memo) {
+	if newest := newestMark(h); newest == 0 {
+		m.marks.forget()
+	} else {
+		m.marks.seen(now, newest)
+	}
+	if h.Owner != 0 && h.Status.Serving() {
+		m.serving.seen(now, uint64(h.Epoch))
+	} else {
+		m.serving.forget()
+	}
+}
+
+func newestMark(h *cluster.Hierarchy) uint64 {
+	var newest uint64
+	for i := range h.Failures {
+		newest = max(newest, h.Failures[i].Entry)
+	}
+	return newest
+}
+
+// place finds a node for a hierarchy that nobody owns.
+func (p *Planner) place(now time.Duration, s *cluster.State, h *cluster.Hierarchy, m *memo) {
+	if ok, why := mayTake(h); !ok {
+		p.say(now, s, h, m, why, nil)
+		return
+	}
+	all := Candidates(s, h, p.self, p.views)
+	if h.Move != nil && !eligible(all, h.Move.To) {
+		// First the move must be over: whoever gets it while a move elsewhere
+		// stands would stop it again.
+		p.cancelMove(now, s, h, m, all)
+		return
+	}
+	to := choose(h, all)
+	switch {
+	case to == 0 && onlyMarked(all):
+		p.backOff(now, s, h, m, all)
+	case to == 0:
+		p.nobody(now, s, h, m, all)
+	case p.waitsForPreferred(now, s, h, to):
+	default:
+		m.trouble.forget()
+		p.assign(now, s, h, m, to, all)
+	}
+}
+
+// mayTake is the one place that asks whether a takeover is permitted at all,
+// whoever would do it.
+func mayTake(h *cluster.Hierarchy) (ok bool, why cluster.Reason) {
+	if h.Policy.Maintenance {
+		return false, becauseHeldByMaintenance(h)
+	}
+	return true, cluster.Reason{}
+}
+
+// waitsForPreferred gives the first node of the order a moment to be admitted
+// when the whole cluster starts. It never delays a failover.
+func (p *Planner) waitsForPreferred(now time.Duration, s *cluster.State, h *cluster.Hierarchy, to cluster.NodeID) bool {
+	first := s.Node(h.Nodes[0])
+	if to == h.Nodes[0] || first == nil || h.Move != nil || len(h.Failures) > 0 || h.Released == cluster.ReleasedEvicted {
+		return false
+	}
+	switch first.Presence {
+	case cluster.Joining, cluster.Left, cluster.Unmanaged:
+		return false // it doesn't come by itself
+	}
+	if first.Maintenance {
+		return false
+	}
+	until := p.born + s.Timing().Detection
+	if now >= until {
+		return false
+	}
+	p.wake(until)
+	return true
+}
