@@ -315,3 +315,20 @@ func BenchmarkRenew(b *testing.B) {
 		}
 	}
 }
+
+func TestRemoveAddress(t *testing.T) {
+	p := newPair(t)
+	for _, a := range both {
+		for range 2 { // the second time it is gone
+			if _, err := inside(p, p.node, func() (struct{}, error) { return struct{}{}, RemoveAddress(a, "eth0") }); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if p.pings(a, true) {
+			t.Errorf("%v is still there", a)
+		}
+	}
+	if !p.pings(netip.MustParseAddr("10.77.0.1"), true) {
+		t.Error("another address was removed")
+	}
+}

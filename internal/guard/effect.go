@@ -111,6 +111,8 @@ const (
 	NoticeKilling NoticeKind = "killing"
 	// NoticeKilled: nothing of the hierarchy is left on this node.
 	NoticeKilled NoticeKind = "killed"
+	// NoticeReset: nothing is left on this node and a new session has begun.
+	NoticeReset NoticeKind = "reset"
 	// NoticeTrouble: an act failed and is tried again, or somebody interfered.
 	NoticeTrouble NoticeKind = "trouble"
 )
@@ -120,4 +122,6 @@ type Notice struct {
 	Kind      NoticeKind     `json:"kind"`
 	Hierarchy string         `json:"hierarchy,omitempty"` // empty: all
 	Reason    cluster.Reason `json:"reason,omitzero"`
+	// Session is the new one, of [NoticeReset].
+	Session string `json:"session,omitempty"`
 }

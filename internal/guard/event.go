@@ -54,6 +54,10 @@ type (
 	// lease again.
 	Revoke struct{ Hierarchy string }
 
+	// Reset: everything here is to be killed, and when nothing is left a new
+	// session begins, as after a boot. [NoticeReset] says when it has.
+	Reset struct{ Session string }
+
 	// Unmanaged: the cluster committed that this node's services run on without
 	// a daemon (On), or that it is managed again. While it is on there are no
 	// deadlines.
@@ -108,6 +112,7 @@ func (Renew) event()        {}
 func (Guard) event()        {}
 func (Unguard) event()      {}
 func (Revoke) event()       {}
+func (Reset) event()        {}
 func (Unmanaged) event()    {}
 func (Doubt) event()        {}
 func (Tick) event()         {}

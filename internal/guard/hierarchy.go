@@ -79,6 +79,9 @@ func (m *Machine) guard(now cluster.Instant, ev Guard) {
 	case m.stopping:
 		m.refuse(message.GuardianStopping)
 		return
+	case m.resetTo != "":
+		m.refuse(message.GuardWhileKilling, ev.Hierarchy)
+		return
 	case !m.alive(now):
 		m.refuse(message.GuardWithoutLease, ev.Hierarchy)
 		return
@@ -170,6 +173,33 @@ func (m *Machine) revoke(ev Revoke) {
 	if ev.Hierarchy != "" {
 		m.reopen(m.last) // without its addresses
 	}
+}
+
+// reset ends the session. The old generation keeps no right while it lasts.
+func (m *Machine) reset(ev Reset) {
+	m.resetTo = ev.Session
+	m.revoke(Revoke{})
+}
+
+// finishReset begins the new session once everything of the old one is known to
+// be gone. It starts with nothing: no generation, no lease, nothing guarded.
+func (m *Machine) finishReset() {
+	if m.resetTo == "" {
+		return
+	}
+	for _, h := range m.hierarchies {
+		if h.phase != PhaseKilled {
+			return
+		}
+	}
+	for _, h := range m.sorted() {
+		delete(m.hierarchies, h.name)
+		m.release(h)
+	}
+	m.session, m.resetTo = m.resetTo, ""
+	m.generation, m.until, m.gate = 0, 0, 0
+	m.revoked, m.unmanaged, m.doubt = false, false, false
+	m.emit(TellDaemon{Notice{Kind: NoticeReset, Session: m.session}})
 }
 
 func (m *Machine) frozen(now cluster.Instant, ev Frozen) {

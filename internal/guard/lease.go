@@ -79,6 +79,9 @@ func (m *Machine) reopen(now cluster.Instant) {
 // before the cluster admits the new; if it is not, it is killed here.
 func (m *Machine) admit(now cluster.Instant, ev Admitted) {
 	switch {
+	case m.resetTo != "":
+		m.refuse(message.LeaseOfEvicted, ev.Generation)
+		return
 	case ev.Generation < m.generation:
 		m.refuse(message.LeaseOfAnotherGeneration, ev.Generation, m.generation)
 		return

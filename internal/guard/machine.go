@@ -49,6 +49,9 @@ type Machine struct {
 	hierarchies map[string]*hierarchy
 	attempts    uint64
 
+	// resetTo is the session that begins when nothing is left; "": none.
+	resetTo string
+
 	armed    bool
 	feedAt   time.Duration // Mono
 	restart  restart
@@ -140,6 +143,7 @@ func (m *Machine) Step(now cluster.Instant, ev Event) []Effect {
 	m.handle(now, ev)
 	m.expire(now)
 	m.retry(now)
+	m.finishReset()
 	if resumed && m.alive(now) && m.serving() {
 		m.tell(NoticeDoubt, "", cluster.Because(message.GuardianResumed))
 	}
@@ -165,6 +169,8 @@ func (m *Machine) handle(now cluster.Instant, ev Event) {
 		m.unguard(now, ev)
 	case Revoke:
 		m.revoke(ev)
+	case Reset:
+		m.reset(ev)
 	case Unmanaged:
 		m.setUnmanaged(now, ev.On)
 	case Doubt:

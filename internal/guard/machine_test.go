@@ -426,3 +426,26 @@ func TestDaemonRestarts(t *testing.T) {
 		t.Error("restarted while stopping")
 	}
 }
+
+func TestReset(t *testing.T) {
+	w := inService(t, Config{Session: "one"})
+	must(t, w.step(Reset{Session: "two"}))
+	if w.gateOpen() || w.procs["web"] != "dying" || w.m.State().Session != "one" {
+		t.Fatalf("open %v, web %s, session %s", w.gateOpen(), w.procs["web"], w.m.State().Session)
+	}
+	must(t, w.step(Admitted{Generation: 4}))
+	if !slices.Contains(w.refused, message.LeaseOfEvicted) {
+		t.Error("a generation was admitted while the old one is being killed")
+	}
+	must(t, w.result())
+	s := w.m.State()
+	if s.Session != "two" || s.Generation != 0 || len(s.Guarded) != 0 || !slices.Contains(w.kinds(), NoticeReset) {
+		t.Errorf("%+v, notices %v", s, w.kinds())
+	}
+	must(t, w.step(Admitted{Generation: 4}))
+	must(t, w.step(w.lease()))
+	must(t, w.step(Guard{Hierarchy: "web", Epoch: 8, Addresses: []Address{{vip, "eth0"}}}))
+	if !w.gateOpen() {
+		t.Error("the new session doesn't serve")
+	}
+}

@@ -42,7 +42,7 @@ func (w *world) act(t *rapid.T) error {
 		return time.Duration(rapid.IntRange(from, to).Draw(t, name)) * ms
 	}
 	h := rapid.SampledFrom([]string{"a", "b"}).Draw(t, "hierarchy")
-	switch rapid.IntRange(0, 15).Draw(t, "act") {
+	switch rapid.IntRange(0, 16).Draw(t, "act") {
 	case 0:
 		return w.step(Admitted{Generation: w.generation + cluster.Generation(rapid.IntRange(0, 1).Draw(t, "up"))})
 	case 1, 2, 3, 4:
@@ -81,6 +81,11 @@ func (w *world) act(t *rapid.T) error {
 		// The kernel's time-out doesn't count a suspend; the machine runs first
 		// thing after it.
 		return w.step(Tick{})
+	case 16:
+		if rapid.IntRange(0, 3).Draw(t, "rare") > 0 {
+			return nil
+		}
+		return w.step(Reset{Session: "next"})
 	case 13:
 		return w.result()
 	default:

@@ -34,6 +34,7 @@ type world struct {
 	gate, end  time.Duration
 	revoked    bool
 	unmanaged  bool
+	resetting  bool
 }
 
 const stopAfter = 2500 * time.Millisecond
@@ -63,7 +64,7 @@ func (w *world) step(ev Event) error {
 func (w *world) spec(ev Event) {
 	switch ev := ev.(type) {
 	case Admitted:
-		if ev.Generation > w.generation {
+		if ev.Generation > w.generation && !w.resetting {
 			w.generation, w.gate, w.end = ev.Generation, 0, 0
 			w.revoked, w.unmanaged = false, false
 		}
@@ -73,6 +74,9 @@ func (w *world) spec(ev Event) {
 			ev.Gate >= w.gate && ev.Until >= w.end {
 			w.gate, w.end = ev.Gate, ev.Until
 		}
+	case Reset:
+		w.resetting = true
+		w.revoked, w.unmanaged = true, false
 	case Revoke:
 		if ev.Hierarchy == "" {
 			w.revoked, w.unmanaged = true, false
@@ -116,6 +120,10 @@ func (w *world) do(e Effect) {
 	case StartDaemon:
 		w.daemons++
 	case TellDaemon:
+		if e.Notice.Kind == NoticeReset {
+			w.generation, w.gate, w.end = 0, 0, 0
+			w.revoked, w.resetting = false, false
+		}
 		w.notices = append(w.notices, e.Notice)
 	case Refuse:
 		w.refused = append(w.refused, e.Reason.Code)
