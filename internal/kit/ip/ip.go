@@ -65,7 +65,7 @@ func (r *IP) Start(ctx context.Context, how cluster.Release) error {
 
 // Stop implements [kit.Resource].
 func (r *IP) Stop(ctx context.Context) error {
-	r.endService()
+	defer r.endService()()
 	links, err := r.net.Links()
 	if err != nil {
 		return message.New(message.NetworkUnknown, err.Error()).Wrap(err)
@@ -89,7 +89,7 @@ func (r *IP) Stop(ctx context.Context) error {
 
 // Close implements [kit.Resource]: the address stays.
 func (r *IP) Close() error {
-	r.endService()
+	r.endService()()
 	return nil
 }
 

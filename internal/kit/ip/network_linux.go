@@ -7,6 +7,7 @@ import (
 	"math"
 	"net"
 	"net/netip"
+	"sync"
 
 	"github.com/vishvananda/netlink"
 	"github.com/vishvananda/netlink/nl"
@@ -15,10 +16,21 @@ import (
 	"github.com/perdure-ha/perdure/internal/kit"
 )
 
-// kernel is the network of the namespace that the process lives in.
-type kernel struct{}
+// kernel is the network of the namespace that the calling thread is in at its
+// first use, which is that of the process.
+type kernel struct {
+	// sender sends on every device and is never closed: closing a packet socket
+	// waits for every processor, about 15 ms that an announcement must not cost.
+	sender func() (int, error)
+}
 
-func system(kit.Runner) network { return kernel{} }
+func newKernel() *kernel {
+	return &kernel{sender: sync.OnceValues(func() (int, error) { return packetSocket(link{Name: "any device"}, 0, nil) })}
+}
+
+var host = newKernel()
+
+func system(kit.Runner) network { return host }
 
 // dumpTries bounds the repetition of a listing that changed under way: what
 // the kernel returns then may lack entries.
@@ -34,7 +46,7 @@ func dump[T any](list func() ([]T, error)) ([]T, error) {
 	}
 }
 
-func (kernel) Links() ([]link, error) {
+func (*kernel) Links() ([]link, error) {
 	all, err := dump(netlink.LinkList)
 	if err != nil {
 		return nil, fmt.Errorf("list network devices: %w", err)
@@ -51,7 +63,7 @@ func (kernel) Links() ([]link, error) {
 	return links, nil
 }
 
-func (kernel) Addresses() ([]address, error) {
+func (*kernel) Addresses() ([]address, error) {
 	all, err := dump(func() ([]netlink.Addr, error) { return netlink.AddrList(nil, netlink.FAMILY_ALL) })
 	if err != nil {
 		return nil, fmt.Errorf("list addresses: %w", err)
@@ -69,7 +81,7 @@ func (kernel) Addresses() ([]address, error) {
 	return found, nil
 }
 
-func (kernel) Add(_ context.Context, l link, p netip.Prefix, prefixRoute bool) error {
+func (*kernel) Add(_ context.Context, l link, p netip.Prefix, prefixRoute bool) error {
 	a := &netlink.Addr{IPNet: ipNet(p)}
 	if !prefixRoute {
 		a.Flags |= unix.IFA_F_NOPREFIXROUTE
@@ -90,7 +102,7 @@ func (kernel) Add(_ context.Context, l link, p netip.Prefix, prefixRoute bool) e
 	return err
 }
 
-func (kernel) Delete(_ context.Context, l link, p netip.Prefix) error {
+func (*kernel) Delete(_ context.Context, l link, p netip.Prefix) error {
 	err := netlink.AddrDel(&netlink.Device{LinkAttrs: netlink.LinkAttrs{Index: l.Index}}, &netlink.Addr{IPNet: ipNet(p)})
 	if errors.Is(err, unix.EADDRNOTAVAIL) || errors.Is(err, unix.ENODEV) {
 		return nil
@@ -105,7 +117,7 @@ func ipNet(p netip.Prefix) *net.IPNet {
 // Changes only says that something changed; whoever hears it looks again. So
 // a lost message costs nothing as long as one more comes, and an overflow is
 // reported as a change.
-func (kernel) Changes(ctx context.Context, ready, changed func()) error {
+func (*kernel) Changes(ctx context.Context, ready, changed func()) error {
 	s, err := nl.Subscribe(unix.NETLINK_ROUTE, unix.RTNLGRP_LINK, unix.RTNLGRP_IPV4_IFADDR, unix.RTNLGRP_IPV6_IFADDR)
 	if err != nil {
 		return fmt.Errorf("subscribe to network changes: %w", err)

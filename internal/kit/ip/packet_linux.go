@@ -15,8 +15,8 @@ const frameMax = 1514
 
 func htons(v uint16) uint16 { return v<<8 | v>>8 }
 
-// packetSocket opens a packet socket on a device that receives one protocol;
-// 0: nothing.
+// packetSocket opens a packet socket on a device, or on all with index 0, that
+// receives one protocol; 0: nothing.
 func packetSocket(l link, protocol uint16, filter []unix.SockFilter) (int, error) {
 	// Opened with protocol 0 it receives nothing before the filter is there.
 	fd, err := unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_CLOEXEC|unix.SOCK_NONBLOCK, 0)
@@ -36,12 +36,11 @@ func packetSocket(l link, protocol uint16, filter []unix.SockFilter) (int, error
 	return fd, nil
 }
 
-func (kernel) Send(l link, frames ...[]byte) error {
-	fd, err := packetSocket(l, 0, nil)
+func (k *kernel) Send(l link, frames ...[]byte) error {
+	fd, err := k.sender()
 	if err != nil {
 		return err
 	}
-	defer unix.Close(fd)
 	for _, f := range frames {
 		err := unix.Sendto(fd, f, 0, &unix.SockaddrLinklayer{Ifindex: l.Index, Halen: macLength})
 		// A full queue loses one of several.
@@ -70,7 +69,7 @@ func neighbourFilter() []unix.SockFilter {
 	}
 }
 
-func (kernel) Listen(ctx context.Context, l link, v4 bool, ready func(), got func([]byte)) error {
+func (*kernel) Listen(ctx context.Context, l link, v4 bool, ready func(), got func([]byte)) error {
 	protocol, filter := uint16(etherARP), []unix.SockFilter(nil)
 	if !v4 {
 		protocol, filter = etherIPv6, neighbourFilter()

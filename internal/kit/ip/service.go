@@ -30,6 +30,7 @@ type service struct {
 	links []link // where the address may be, the preferred first
 	again chan struct{}
 	stop  context.CancelFunc
+	ended chan struct{} // the owning goroutine has ended
 	wg    sync.WaitGroup
 
 	mu         sync.Mutex
@@ -44,7 +45,7 @@ type service struct {
 // when it returns.
 func (r *IP) serve(l link, links []link) {
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &service{r: r, links: links, again: make(chan struct{}, 1), stop: cancel, at: l}
+	s := &service{r: r, links: links, again: make(chan struct{}, 1), stop: cancel, ended: make(chan struct{}), at: l}
 	r.mu.Lock()
 	r.service = s
 	r.mu.Unlock()
@@ -52,15 +53,20 @@ func (r *IP) serve(l link, links []link) {
 	s.wg.Go(func() { s.run(ctx) })
 }
 
-func (r *IP) endService() {
+// endService ends the present service, if there is one. When it returns
+// nothing touches the address any more. The caller calls wait, which is over
+// when the sockets are closed too.
+func (r *IP) endService() (wait func()) {
 	r.mu.Lock()
 	s := r.service
 	r.service = nil
 	r.mu.Unlock()
-	if s != nil {
-		s.stop()
-		s.wg.Wait()
+	if s == nil {
+		return func() {}
 	}
+	s.stop()
+	<-s.ended
+	return s.wg.Wait
 }
 
 func (s *service) device() link {
@@ -93,6 +99,7 @@ func (s *service) announce() {
 
 // run is the goroutine that owns the service.
 func (s *service) run(ctx context.Context) {
+	defer close(s.ended)
 	changed := make(chan struct{}, 1)
 	wake := func() {
 		select {
@@ -114,7 +121,7 @@ func (s *service) run(ctx context.Context) {
 	last := kit.Healthy
 	var defended time.Time
 	restart := func() { next = 0; timer.Reset(0) }
-	for {
+	for ctx.Err() == nil {
 		select {
 		case <-ctx.Done():
 			return
