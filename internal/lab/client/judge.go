@@ -48,8 +48,7 @@ type Verdict struct {
 	// P50 and P99 are of the good replies.
 	P50 time.Duration `json:"p50"`
 	P99 time.Duration `json:"p99"`
-	// Stalled is the longest time in which the lab itself didn't run: outages
-	// are exact to that much only.
+	// Stalled is the longest time in which the lab itself didn't run.
 	Stalled time.Duration `json:"stalled,omitempty"`
 }
 
@@ -95,6 +94,7 @@ func Judge(ev Evidence, from, to time.Duration) Verdict {
 	v.ServedBy = ServedBy(inside)
 	for _, o := range Outages(ev.Attempts, to) {
 		if o.To >= from && o.From <= to {
+			o.Stalled = longestStall(ev.Stalls, o.From, o.To)
 			v.Outages = append(v.Outages, o)
 			v.Total += o.Length()
 			v.Longest = max(v.Longest, o.Length())
@@ -106,13 +106,18 @@ func Judge(ev Evidence, from, to time.Duration) Verdict {
 			v.DoubleTime += d.Length()
 		}
 	}
-	for _, s := range ev.Stalls {
-		if s.At+s.For >= from && s.At <= to {
-			v.Stalled = max(v.Stalled, s.For)
-		}
-	}
+	v.Stalled = longestStall(ev.Stalls, from, to)
 	v.P50, v.P99 = quantile(took, 0.50), quantile(took, 0.99)
 	return v
+}
+
+func longestStall(stalls []Stall, from, to time.Duration) (longest time.Duration) {
+	for _, s := range stalls {
+		if s.At+s.For >= from && s.At <= to {
+			longest = max(longest, s.For)
+		}
+	}
+	return longest
 }
 
 // lastGoodBefore returns the last good attempt that was sent before a moment,

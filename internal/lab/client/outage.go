@@ -18,6 +18,9 @@ type Outage struct {
 	After  string `json:"after,omitempty"`
 	// Failed counts the requests without a good reply, by reason.
 	Failed map[string]int `json:"failed"`
+	// Stalled is the longest time in it in which the lab itself didn't run:
+	// the length is exact to that much only.
+	Stalled time.Duration `json:"stalled,omitempty"`
 }
 
 // Length is how long the outage was.

@@ -101,12 +101,12 @@ func newToy(t *testing.T, opts Options) *toy {
 	if err != nil {
 		t.Fatal(err)
 	}
-	command, err := lab.UseWeb("web", server, true)
+	argv, err := lab.UseWeb("web", server, true)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for _, n := range lab.Nodes() {
-		if _, err := n.Start("web", "/bin/sh", "-c", command); err != nil {
+		if _, err := n.Start("web", argv...); err != nil {
 			t.Fatal(err)
 		}
 	}

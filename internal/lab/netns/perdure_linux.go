@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"path/filepath"
+	"strings"
 	"syscall"
 )
 
@@ -153,4 +154,15 @@ func (l *Lab) Switchover(ctx context.Context, hierarchy, node string) error {
 	}
 	_, err = n.Perdure(ctx, "switchover", hierarchy, "--to", node)
 	return err
+}
+
+// Enter returns the command by which a person gets onto the node, or "" when
+// nothing runs there.
+func (n *Node) Enter() string {
+	all, err := n.processes()
+	if err != nil || len(all) == 0 {
+		return ""
+	}
+	env := "env " + strings.Join(n.env(), " ")
+	return fmt.Sprintf("nsenter -t %d -n -m -u %s sh", all[0].pid, env)
 }

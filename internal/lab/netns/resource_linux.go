@@ -19,12 +19,12 @@ import (
 const webDir = "/run/web"
 
 // UseWeb puts a web server's files on all nodes, now and at every boot, and
-// returns the shell command that starts it in the foreground; the same on every
-// node, as in a real cluster. The server listens on the service's address only,
+// returns the command that starts it in the foreground; the same on every node,
+// as in a real cluster. The server listens on the service's address only,
 // or on all if anywhere is set. resource is the name by which faults know it.
-func (l *Lab) UseWeb(resource string, server webserver.Server, anywhere bool) (command string, err error) {
+func (l *Lab) UseWeb(resource string, server webserver.Server, anywhere bool) (argv []string, err error) {
 	if resource == "" {
-		return "", errors.New("use a web server: the resource needs a name")
+		return nil, errors.New("use a web server: the resource needs a name")
 	}
 	listen := l.Service()
 	if anywhere {
@@ -39,16 +39,30 @@ func (l *Lab) UseWeb(resource string, server webserver.Server, anywhere bool) (c
 			if err := os.MkdirAll(site.Dir, 0o700); err != nil {
 				return fmt.Errorf("make the web server's directory on %s: %w", n.Name, err)
 			}
-			command, err = server.Prepare(site, webDir)
+			argv, err = server.Prepare(site, webDir)
 			return err
 		}
 		err = n.furnishWeb()
 		n.mu.Unlock()
 		if err != nil {
-			return "", err
+			return nil, err
 		}
 	}
-	return command, nil
+	return argv, nil
+}
+
+// Starts counts the starts of the web server on all nodes in their current
+// boots.
+func (l *Lab) Starts() (int, error) {
+	starts := 0
+	for _, n := range l.nodes {
+		text, err := os.ReadFile(n.site().StartsFile())
+		if err != nil && !errors.Is(err, os.ErrNotExist) {
+			return 0, fmt.Errorf("count starts on %s: %w", n.Name, err)
+		}
+		starts += strings.Count(string(text), "\n")
+	}
+	return starts, nil
 }
 
 // site is the web server of this node as seen from outside.

@@ -6,7 +6,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 )
 
 // Site describes one node's server.
@@ -24,6 +23,10 @@ func (s Site) Pidfile() string { return filepath.Join(s.Dir, "web.pid") }
 
 // FailFile is the file whose existence makes every start fail.
 func (s Site) FailFile() string { return filepath.Join(s.Dir, "web.fail") }
+
+// StartsFile gets a line at every start, so that starts can be counted from
+// outside.
+func (s Site) StartsFile() string { return filepath.Join(s.Dir, "web.starts") }
 
 // Server is a kind of web server.
 type Server struct {
@@ -55,30 +58,31 @@ func Own() (Server, error) {
 	return Server{Name: "own", path: self}, nil
 }
 
-// Prepare writes the site's files. The command starts the server in the
-// foreground through a shell that first looks for the fail file, so that
-// the start can be made to fail on one node. dir replaces site.Dir in the
-// command where nodes see the same directory under another name; empty means
-// site.Dir.
-func (s Server) Prepare(site Site, dir string) (command string, err error) {
-	seen := site
-	if dir != "" {
-		seen.Dir = dir
+// Prepare writes the site's files and returns the command that starts the
+// server in the foreground: a script that counts the start and looks for the
+// fail file first, so that the start can be made to fail on one node. seen is
+// site.Dir as the node sees it; empty means the same.
+func (s Server) Prepare(site Site, seen string) (argv []string, err error) {
+	there := site
+	if seen != "" {
+		there.Dir = seen
 	}
 	var program []string
-	switch s.Name {
-	case "nginx":
-		conf := filepath.Join(site.Dir, "nginx.conf")
-		if err := os.WriteFile(conf, []byte(NginxConfig(seen)), 0o600); err != nil {
-			return "", fmt.Errorf("write web server configuration of %s: %w", site.Node, err)
-		}
-		program = []string{s.path, "-c", filepath.Join(seen.Dir, "nginx.conf"), "-e", filepath.Join(seen.Dir, "web.log")}
-	default:
-		conf := filepath.Join(site.Dir, "own.conf")
-		if err := os.WriteFile(conf, []byte(site.Node+" "+site.Listen.String()+"\n"), 0o600); err != nil {
-			return "", fmt.Errorf("write web server configuration of %s: %w", site.Node, err)
-		}
-		program = []string{s.path, Argument, seen.Dir}
+	conf, text := filepath.Join(site.Dir, "own.conf"), site.Node+" "+site.Listen.String()+"\n"
+	if s.Name == "nginx" {
+		conf, text = filepath.Join(site.Dir, "nginx.conf"), NginxConfig(there)
+		program = []string{s.path, "-c", filepath.Join(there.Dir, "nginx.conf"), "-e", filepath.Join(there.Dir, "web.log")}
+	} else {
+		program = []string{s.path, Argument, there.Dir}
 	}
-	return fmt.Sprintf("test ! -e %s && exec %s", seen.FailFile(), strings.Join(program, " ")), nil
+	script := fmt.Sprintf("echo start >>%q\ntest ! -e %q || exit 1\nexec", there.StartsFile(), there.FailFile())
+	for _, word := range program {
+		script += fmt.Sprintf(" %q", word)
+	}
+	for name, content := range map[string]string{conf: text, filepath.Join(site.Dir, "start"): script + "\n"} {
+		if err := os.WriteFile(name, []byte(content), 0o600); err != nil {
+			return nil, fmt.Errorf("write web server's files of %s: %w", site.Node, err)
+		}
+	}
+	return []string{"/bin/sh", filepath.Join(there.Dir, "start")}, nil
 }

@@ -54,7 +54,7 @@ func TestServers(t *testing.T) {
 
 func testServer(t *testing.T, s Server) {
 	site := Site{Node: "n1", Listen: freePort(t), Dir: t.TempDir()}
-	command, err := s.Prepare(site, "")
+	argv, err := s.Prepare(site, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,14 +64,14 @@ func testServer(t *testing.T, s Server) {
 	if err := os.WriteFile(site.FailFile(), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
-	if err := exec.CommandContext(ctx, "sh", "-c", command).Run(); err == nil {
+	if err := exec.CommandContext(ctx, argv[0], argv[1:]...).Run(); err == nil {
 		t.Fatal("the server starts in spite of the fail file")
 	}
 	if err := os.Remove(site.FailFile()); err != nil {
 		t.Fatal(err)
 	}
 
-	cmd := exec.CommandContext(ctx, "sh", "-c", command)
+	cmd := exec.CommandContext(ctx, argv[0], argv[1:]...)
 	cmd.Cancel = func() error { return cmd.Process.Signal(os.Interrupt) }
 	began := time.Now()
 	if err := cmd.Start(); err != nil {
@@ -88,6 +88,9 @@ func testServer(t *testing.T, s Server) {
 	pid, err := os.ReadFile(site.Pidfile())
 	if err != nil || strings.TrimSpace(string(pid)) != strconv.Itoa(cmd.Process.Pid) {
 		t.Errorf("pid file says %q, the process is %d (%v)", pid, cmd.Process.Pid, err)
+	}
+	if starts, err := os.ReadFile(site.StartsFile()); err != nil || strings.Count(string(starts), "start") != 2 {
+		t.Errorf("two starts are counted as %q (%v)", starts, err)
 	}
 }
 

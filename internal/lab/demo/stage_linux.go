@@ -1,0 +1,120 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/perdure-ha/perdure/internal/lab/client"
+	"github.com/perdure-ha/perdure/internal/lab/netns"
+	"github.com/perdure-ha/perdure/internal/lab/webserver"
+)
+
+const (
+	// buildWait bounds the building of a cluster.
+	buildWait = 60 * time.Second
+	// arpInterval is the time between two questions who has the address.
+	arpInterval = 20 * time.Millisecond
+)
+
+// labStage is a cluster in the process lab.
+type labStage struct {
+	*netns.Lab
+	nodes  []string
+	client *client.Client
+	prober *client.Prober
+
+	stopARP  context.CancelFunc
+	watching chan error
+	closing  sync.Once
+	closed   error
+}
+
+// open builds a cluster of three nodes, or two and a witness, that protects a
+// web server, and begins to watch it.
+func open(ctx context.Context, o Options, witness bool) (_ Stage, err error) {
+	nodes, hosts := []string{"n1", "n2", "n3"}, []string{"n1", "n2", "n3"}
+	cluster := netns.ClusterOptions{Detection: o.Detection}
+	if witness {
+		nodes, hosts = []string{"n1", "n2", "w1"}, []string{"n1", "n2"}
+		cluster.Witness = "w1"
+	}
+	ctx, cancel := context.WithTimeout(ctx, buildWait)
+	defer cancel()
+	lab, err := netns.New(ctx, netns.Options{Nodes: nodes, Perdure: o.Binary, Keep: o.Keep})
+	if err != nil {
+		return nil, err
+	}
+	s := &labStage{Lab: lab, nodes: nodes, watching: make(chan error, 1)}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	server, err := webserver.Find()
+	if err != nil {
+		return nil, err
+	}
+	argv, err := lab.UseWeb(Server, server, false)
+	if err != nil {
+		return nil, err
+	}
+	if err := lab.BuildCluster(ctx, cluster); err != nil {
+		return nil, err
+	}
+	if err := lab.Protect(ctx, Hierarchy, Server, argv, hosts); err != nil {
+		return nil, err
+	}
+	s.watch()
+	return s, s.Ready(ctx)
+}
+
+// watch starts the witnesses of truth.
+func (s *labStage) watch() {
+	clock := client.NewClock()
+	s.client = client.Start(client.Config{Clock: clock, Dial: s.Dial})
+	s.prober = client.StartProber(client.ProberConfig{Clock: clock, Doors: s.Doors()})
+	ctx, cancel := context.WithCancel(context.Background())
+	s.stopARP = cancel
+	go func() { s.watching <- s.WatchARP(ctx, clock, arpInterval, s.prober.Add) }()
+}
+
+func (s *labStage) Nodes() []string        { return s.nodes }
+func (s *labStage) Client() *client.Client { return s.client }
+func (s *labStage) Prober() *client.Prober { return s.prober }
+
+func (s *labStage) Ready(ctx context.Context) error {
+	if err := s.AwaitSafe(ctx); err != nil {
+		return err
+	}
+	_, err := s.client.WaitGood(ctx, s.client.Clock().Now(), "")
+	return err
+}
+
+func (s *labStage) Why(ctx context.Context) (string, error) { return s.Lab.Why(ctx, Hierarchy) }
+
+func (s *labStage) Enter() []string {
+	lines := []string{fmt.Sprintf("logs and state: %s", s.Dir())}
+	for _, n := range s.Lab.Nodes() {
+		if way := n.Enter(); way != "" {
+			lines = append(lines, n.Name+": "+way)
+		}
+	}
+	return lines
+}
+
+func (s *labStage) Close() error {
+	s.closing.Do(func() {
+		var errs []error
+		if s.client != nil {
+			s.client.Stop()
+			s.prober.Stop()
+			s.stopARP()
+			errs = append(errs, <-s.watching)
+		}
+		s.closed = errors.Join(append(errs, s.Lab.Close())...)
+	})
+	return s.closed
+}

@@ -1,0 +1,117 @@
+package demo
+
+import (
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/perdure-ha/perdure/internal/message"
+)
+
+// The columns of the table, in cells of a terminal: 80 with the blanks.
+const (
+	widthTitle   = 36
+	widthWhat    = 19
+	widthOutage  = 8
+	widthDouble  = 7
+	widthVerdict = 6
+	widthAll     = widthTitle + widthWhat + widthOutage + widthDouble + widthVerdict + 4
+)
+
+var words = map[string]Text{
+	"fault":   {"fault", "障害"},
+	"what":    {"what happened", "結果"},
+	"outage":  {"outage", "停止時間"},
+	"double":  {"double", "二重"},
+	"verdict": {"", "判定"},
+	"stayed":  {"stays on %s", "%s で継続"},
+	"moved":   {"%s → %s", "%s → %s"},
+	"silent":  {"not back", "復旧せず"},
+	"none":    {"none", "なし"},
+	"ok":      {"ok", "合格"},
+	"bad":     {"BAD", "不合格"},
+}
+
+// WriteTable writes the results for people, in at most 80 columns, with what
+// was wrong below.
+func WriteTable(w io.Writer, lang string, results []Result) error {
+	var b strings.Builder
+	say := func(key string) string { return words[key].In(lang) }
+	row := func(title, what, outage, double, verdict string) {
+		line := cell(title, widthTitle, false) + " " + cell(what, widthWhat, false) + " " +
+			cell(outage, widthOutage, true) + " " + cell(double, widthDouble, true) + " " + cell(verdict, widthVerdict, true)
+		b.WriteString(strings.TrimRight(line, " ") + "\n")
+	}
+	row(say("fault"), say("what"), say("outage"), say("double"), say("verdict"))
+	b.WriteString(strings.Repeat("─", widthAll) + "\n")
+	for _, r := range results {
+		verdict := "ok"
+		if !r.Survived() {
+			verdict = "bad"
+		}
+		row(titleOf(r.Name, r.Title, lang), whatHappened(r, lang), outageOf(r, lang), doubleOf(r, lang), say(verdict))
+	}
+	for _, r := range results {
+		for _, problem := range r.Problems {
+			fmt.Fprintf(&b, "\n%s: %s\n", r.Name, problem)
+		}
+	}
+	_, err := io.WriteString(w, b.String())
+	return err
+}
+
+func titleOf(name, title, lang string) string {
+	if found, err := Find([]string{name}); err == nil {
+		return found[0].Title.In(lang)
+	}
+	return title
+}
+
+func whatHappened(r Result, lang string) string {
+	switch {
+	case r.Verdict.Open():
+		return words["silent"].In(lang)
+	case r.After == r.Owner:
+		return fmt.Sprintf(words["stayed"].In(lang), r.Owner)
+	}
+	return fmt.Sprintf(words["moved"].In(lang), r.Owner, r.After)
+}
+
+func outageOf(r Result, lang string) string {
+	if r.Verdict.Longest == 0 {
+		return words["none"].In(lang)
+	}
+	return seconds(r.Verdict.Longest)
+}
+
+func doubleOf(r Result, lang string) string {
+	if len(r.Verdict.Doubles) == 0 {
+		return words["none"].In(lang)
+	}
+	return seconds(r.Verdict.DoubleTime)
+}
+
+func seconds(d time.Duration) string { return fmt.Sprintf("%.2f s", d.Seconds()) }
+
+// cell fits text into a column.
+func cell(text string, width int, right bool) string {
+	text = truncate(text, width)
+	blanks := strings.Repeat(" ", max(0, width-message.Width(text)))
+	if right {
+		return blanks + text
+	}
+	return text + blanks
+}
+
+// truncate cuts text to a width in cells.
+func truncate(text string, width int) string {
+	if message.Width(text) <= width {
+		return text
+	}
+	runes := []rune(text)
+	for len(runes) > 0 && message.Width(string(runes)+"…") > width {
+		runes = runes[:len(runes)-1]
+	}
+	return string(runes) + "…"
+}
