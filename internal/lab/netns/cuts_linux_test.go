@@ -38,7 +38,8 @@ func newAir(t *testing.T, lab *Lab) *air {
 			if err != nil {
 				t.Fatal(err)
 			}
-			listening.Go(func() { a.listen(a.ends[name], n.Name) })
+			conn := a.ends[name]
+			listening.Go(func() { a.listen(conn, n.Name) })
 		}
 	}
 	t.Cleanup(func() {
