@@ -113,6 +113,9 @@ const (
 	NoticeKilled NoticeKind = "killed"
 	// NoticeReset: nothing is left on this node and a new session has begun.
 	NoticeReset NoticeKind = "reset"
+	// NoticeWatchdog: the watchdog was armed; without the guardian the machine
+	// now resets.
+	NoticeWatchdog NoticeKind = "watchdog"
 	// NoticeTrouble: an act failed and is tried again, or somebody interfered.
 	NoticeTrouble NoticeKind = "trouble"
 )

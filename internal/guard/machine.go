@@ -251,3 +251,12 @@ func (m *Machine) sorted() []*hierarchy {
 	}
 	return out
 }
+
+// Resetting reports whether a [Reset] is under way.
+func (m *Machine) Resetting() bool { return m.resetTo != "" }
+
+// Guards reports whether a hierarchy serves under the epoch.
+func (m *Machine) Guards(name string, epoch cluster.Epoch) bool {
+	h := m.hierarchies[name]
+	return h != nil && h.phase == PhaseServing && h.epoch == epoch
+}

@@ -1,0 +1,162 @@
+package guardian
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/perdure-ha/perdure/internal/cluster"
+	"github.com/perdure-ha/perdure/internal/fence"
+	"github.com/perdure-ha/perdure/internal/guard"
+	"github.com/perdure-ha/perdure/internal/message"
+	"github.com/perdure-ha/perdure/internal/platform/cgroup"
+)
+
+// Config says what a guardian guards.
+type Config struct {
+	// Daemon is the program and its arguments. Its standard output and error are
+	// the guardian's.
+	Daemon []string
+	// Instance tells the guardians of one machine apart: groups and tables are
+	// named after it.
+	Instance string
+	// RunDir keeps what a next guardian of this boot must know. It must not
+	// survive a boot.
+	RunDir string
+	// StopAfter is how long frozen services are kept after the lease's end,
+	// until the daemon tells another; see [cluster.Timing].
+	StopAfter time.Duration
+	// Watchdog is the device; empty: the first one there is. WatchdogTimeout 0:
+	// none is used.
+	Watchdog        string
+	WatchdogTimeout time.Duration
+	// StopTimeout bounds how long a daemon may take to stop in order. 0: 90 s.
+	StopTimeout time.Duration
+	Log         *slog.Logger
+}
+
+// ErrBusy: another guardian of the instance runs.
+var ErrBusy = errors.New("another guardian of this instance runs")
+
+// Run is the guardian process. When ctx ends, the daemon is asked to stop in
+// order, and Run returns when nothing is left running, or all of it is handed
+// over as unmanaged. It changes the whole process (reaping, priority, memory)
+// and is called once, from main.
+func Run(ctx context.Context, c Config) error {
+	if c.Log == nil {
+		c.Log = slog.Default()
+	}
+	if c.StopTimeout == 0 {
+		c.StopTimeout = 90 * time.Second
+	}
+	if c.StopAfter == 0 {
+		c.StopAfter = cluster.TimingFor(cluster.DetectionBalanced).StopAfter
+	}
+	if len(c.Daemon) == 0 {
+		return message.New(message.DaemonStartFailed, "no program is named")
+	}
+	unlock, err := lockInstance(c.RunDir)
+	if err != nil {
+		return err
+	}
+	defer unlock()
+	weaker := becomeGuardian()
+	s, err := prepare(ctx, c, weaker)
+	if err != nil {
+		return err
+	}
+	k := newKeeper(c, s)
+	defer k.close()
+	s.start = k.start
+	done := make(chan guard.Exit, 1)
+	go func() { done <- s.loop() }()
+	select {
+	case <-ctx.Done():
+		k.stop()
+	case <-done: // the loop never ends by itself
+		return errors.New("the guardian's loop ended by itself")
+	}
+	exit := <-done
+	if !exit.Clean {
+		return nil
+	}
+	s.saved.remove()
+	return s.gate.Reset()
+}
+
+// prepare makes the server: with what the last guardian left unmanaged, or with
+// a clean machine and a new session.
+func prepare(ctx context.Context, c Config, weaker []cluster.Reason) (*server, error) {
+	tree := cgroup.Find(c.Instance)
+	if ok, why := tree.Available(); !ok {
+		weaker = append(weaker, cluster.Because(message.GuardianWeaker, "cgroups", why))
+	}
+	kept := newSaved(c.RunDir, bootID())
+	left, err := kept.load()
+	if err != nil {
+		// What it said is unknown, so everything that can be found is killed.
+		c.Log.Error("the last guardian's state is lost; everything found is killed", "error", err)
+	}
+	adopt := left != nil && left.Unmanaged
+	gate, err := fence.NewGate(fence.Options{Instance: c.Instance, KeepOpen: adopt})
+	if err != nil {
+		weaker = append(weaker, reason(err))
+		gate = fence.NewNoGate(err.Error())
+	}
+	gc := guard.Config{Session: newSession(), StopAfter: c.StopAfter}
+	procs := groups{tree: tree}
+	clean := cleaner{procs: procs, gate: gate, log: c.Log}
+	if adopt {
+		gc.Adopt = left
+		clean.killDaemon(ctx)
+		c.Log.Info("services that run unmanaged are taken over", "session", left.Session, "hierarchies", len(left.Guarded))
+	} else if err := clean.until(ctx, left); err != nil {
+		return nil, err
+	}
+	s := newServer(gc, gate, openWatchdog(c, &weaker), procs, c.Log)
+	s.saved = kept
+	s.info.Weaker, s.info.Cleaned = weaker, clean.cleaned
+	for _, w := range weaker {
+		c.Log.Warn(message.Reason(w).String())
+	}
+	for _, w := range gate.Describe().Weaker {
+		c.Log.Warn(w.Error())
+	}
+	return s, nil
+}
+
+func openWatchdog(c Config, weaker *[]cluster.Reason) fence.Watchdog {
+	if c.WatchdogTimeout == 0 {
+		return nil
+	}
+	dog, err := fence.OpenWatchdog(c.Watchdog, c.WatchdogTimeout)
+	if err != nil {
+		*weaker = append(*weaker, reason(err))
+		return nil
+	}
+	return dog
+}
+
+// lockInstance makes sure that there is one guardian. Two would each renew the
+// gate for their own lease.
+func lockInstance(runDir string) (func(), error) {
+	if runDir == "" {
+		return func() {}, nil
+	}
+	if err := os.MkdirAll(runDir, 0o700); err != nil {
+		return nil, fmt.Errorf("make the run directory: %w", err)
+	}
+	f, err := os.OpenFile(filepath.Join(runDir, "guardian.lock"), os.O_CREATE|os.O_RDWR, 0o600)
+	if err != nil {
+		return nil, fmt.Errorf("open the guardian's lock: %w", err)
+	}
+	if err := lockFile(f); err != nil {
+		_ = f.Close()
+		return nil, fmt.Errorf("%w: %s is locked: %w", ErrBusy, f.Name(), err)
+	}
+	return func() { _ = f.Close() }, nil
+}
