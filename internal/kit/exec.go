@@ -59,6 +59,9 @@ func (e Exec) Run(ctx context.Context, c Command) (Result, error) {
 		return r, message.New(message.CommandNotStarted, r.Command, err.Error()).Wrap(err)
 	}
 	env := append(append(append([]string{}, e.Env...), "PERDURE_ACTION="+c.Action, t.mark), c.Env...)
+	if c.Keep {
+		env = append(env, serviceMark(e.Dir))
+	}
 	cmd, err := Launch{Argv: c.Argv, Env: env, Dir: c.Dir, User: c.User, Output: out, Group: t.group}.Start()
 	if err != nil {
 		t.clean()

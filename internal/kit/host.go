@@ -1,6 +1,7 @@
 package kit
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/perdure-ha/perdure/internal/message"
 	"github.com/perdure-ha/perdure/internal/platform/cgroup"
+	"github.com/perdure-ha/perdure/internal/platform/proc"
 )
 
 // Instance is what a kit is told about one resource on this node.
@@ -76,6 +78,21 @@ func (h Host) Open(k Kit, hierarchy, resource string, settings map[string]string
 		return nil, err
 	}
 	return &Agent{Resource: r, in: in, common: v.Common()}, nil
+}
+
+// ServiceMark is the environment entry by which what is kept running is found
+// where there are no groups.
+func (in Instance) ServiceMark() string { return serviceMark(in.RunDir) }
+
+func serviceMark(dir string) string { return "PERDURE_SERVICE=" + dir }
+
+// KillService ends all that is kept running for the resource, known or left by
+// an earlier daemon. root, unless 0, is a process whose tree belongs to it.
+func (in Instance) KillService(ctx context.Context, root int) error {
+	if in.Group != "" {
+		return cgroup.At(in.Group).Kill(ctx)
+	}
+	return proc.KillTree(ctx, proc.Match{Root: root, Session: root, Mark: in.ServiceMark()})
 }
 
 // SaveState replaces a small file in the resource's run directory as a whole.

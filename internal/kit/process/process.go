@@ -51,9 +51,6 @@ type run struct {
 
 func newProcess(in kit.Instance) *Process { return &Process{in: in} }
 
-// mark finds the program's processes where there are no groups.
-func (p *Process) mark() string { return "PERDURE_SERVICE=" + p.in.RunDir }
-
 func (p *Process) group() cgroup.Group { return cgroup.At(p.in.Group) }
 
 func (p *Process) output() kit.Output {
@@ -97,7 +94,7 @@ func (p *Process) launch() (*run, error) {
 	v, out := p.in.Values, p.output()
 	out.Bound() // at worst the file grows
 	l := kit.Launch{Argv: v.List("command"), Dir: v.String("directory"), User: v.String("user"), Output: out,
-		Env: append([]string{p.mark(), "PERDURE_RESOURCE=" + p.in.Resource, "PERDURE_HIERARCHY=" + p.in.Hierarchy}, v.List("env")...)}
+		Env: append([]string{p.in.ServiceMark(), "PERDURE_RESOURCE=" + p.in.Resource, "PERDURE_HIERARCHY=" + p.in.Hierarchy}, v.List("env")...)}
 	if p.in.Group != "" {
 		g, err := cgroup.Make(p.in.Group)
 		if err != nil {

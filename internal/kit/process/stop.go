@@ -109,18 +109,11 @@ func (p *Process) signal(r *run, sig syscall.Signal) error {
 
 // killAll ends every process of the resource, known or left behind.
 func (p *Process) killAll(ctx context.Context) error {
-	var err error
 	pid := 0
-	if p.in.Group != "" {
-		err = p.group().Kill(ctx)
-	} else {
-		m := proc.Match{Mark: p.mark()}
-		if r := p.current(); r != nil {
-			pid = r.id.PID
-			m.Root, m.Session = pid, pid
-		}
-		err = proc.KillTree(ctx, m)
+	if r := p.current(); r != nil {
+		pid = r.id.PID
 	}
+	err := p.in.KillService(ctx, pid)
 	if err != nil {
 		return message.New(message.ProcessWontEnd, pid, err.Error()).Wrap(err)
 	}

@@ -1,0 +1,18 @@
+// Package all lists the kits that this build has, and nothing else: a kit that
+// isn't here doesn't exist for the cluster.
+//
+// Start reading at package kit.
+package all
+
+import (
+	"github.com/perdure-ha/perdure/internal/kit"
+	"github.com/perdure-ha/perdure/internal/kit/http"
+	"github.com/perdure-ha/perdure/internal/kit/ip"
+	"github.com/perdure-ha/perdure/internal/kit/process"
+	"github.com/perdure-ha/perdure/internal/kit/script"
+)
+
+// Kits returns all kits in the order of the documentation.
+func Kits() kit.Catalogue {
+	return kit.Catalogue{ip.Kit{}, process.Kit{}, script.Kit{}, http.Kit{}}
+}
