@@ -204,6 +204,12 @@ func TestOneWriteOneSync(t *testing.T) {
 	if got := cost(Update{HardState: hardState(1, 1, 2)}); got != (walfs.Counts{Writes: 1}) {
 		t.Errorf("commit index alone: %+v", got)
 	}
+	if got := cost(Update{Sync: true}); got != (walfs.Counts{Syncs: 1}) {
+		t.Errorf("nothing, but synced, after it: %+v", got)
+	}
+	if got := cost(Update{Sync: true}); got != (walfs.Counts{}) {
+		t.Errorf("nothing to sync: %+v", got)
+	}
 	if got := cost(Update{HardState: hardState(1, 2, 2)}); got != full {
 		t.Errorf("vote, Sync forgotten: %+v", got)
 	}

@@ -22,7 +22,9 @@ func (l *Log) Save(u Update) error {
 		return fmt.Errorf("save to log in %s: %w: %w", l.dir, ErrInvalid, err)
 	}
 	payload := s.size()
-	if payload == 0 {
+	if payload == 0 && u.Sync { // for what was saved without it
+		return l.sync()
+	} else if payload == 0 {
 		return nil
 	}
 	if s.snapshot != nil {
