@@ -34,8 +34,13 @@ var (
 
 func newTable(family nftables.TableFamily, name string) *table {
 	t := &nftables.Table{Family: family, Name: name}
+	// Rules find a set of the same transaction by its number, so numbers are
+	// unique over the families. (The library's own numbers come from a counter
+	// that isn't safe for concurrent use.)
+	number := uint32(family) << 8
 	set := func(name string, of nftables.SetDatatype, timeout bool) *nftables.Set {
-		return &nftables.Set{Table: t, Name: name, KeyType: of, HasTimeout: timeout}
+		number++
+		return &nftables.Set{Table: t, ID: number, Name: name, KeyType: of, HasTimeout: timeout}
 	}
 	out := &table{
 		nft:      t,
