@@ -121,6 +121,8 @@ func (x *Executor) inheritance(now time.Duration, r *run) {
 		r.goDown(cluster.OutOfService, "", cluster.Because(message.NothingFound, r.name, x.name()))
 		return
 	}
+	r.gap = false
+	x.announce(now, r, cluster.Because(message.CheckedAfterDaemonRestart, r.name, x.name()))
 	for _, res := range r.all {
 		if res.stage != up {
 			res.excused = true
@@ -145,10 +147,13 @@ func (x *Executor) act(now time.Duration, r *run, res *resource, act Act, why cl
 	}
 	a := Action{Resource: res.spec.Name, Spec: res.spec, Reason: why, Timeout: timeout}
 	if act == Start {
-		a.How = r.how
-		if r.served || len(res.recoveries) > 0 {
+		switch {
+		case res.ran:
 			a.How = cluster.ReleasedStopped // by this node itself
+		case !res.added:
+			a.How = r.how
 		}
+		res.ran = true
 	}
 	res.act = x.emit(now, r, act, a)
 }

@@ -38,6 +38,8 @@ func becauseAssigned(s *cluster.State, h *cluster.Hierarchy, name string, to clu
 		return cluster.Because(message.AssignedAfterRestart, h.Name, from, name)
 	case h.FailedOn(h.LastOwner):
 		return cluster.Because(message.AssignedAfterFailure, h.Name, from, name)
+	case h.Status == cluster.Failed:
+		return cluster.Because(message.AssignedAgain, h.Name, name)
 	}
 	return cluster.Because(message.AssignedAfterStop, h.Name, from, name)
 }

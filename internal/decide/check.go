@@ -40,8 +40,12 @@ func (x *Executor) afterGap(now time.Duration, r *run) {
 		}
 	}
 	if any {
-		x.emit(now, r, Announce, Action{Reason: cluster.Because(message.CheckedAfterGap, r.name, x.name()), Timeout: forceTimeout})
+		x.announce(now, r, cluster.Because(message.CheckedAfterGap, r.name, x.name()))
 	}
+}
+
+func (x *Executor) announce(now time.Duration, r *run, why cluster.Reason) {
+	x.emit(now, r, Announce, Action{Reason: why, Timeout: forceTimeout})
 }
 
 // scheduleLight sets the time of the next light check. Checks of resources with
@@ -102,7 +106,7 @@ func (x *Executor) judge(now time.Duration, r *run, res *resource, health cluste
 	case cluster.InService:
 		if res.degraded || res.stage == sick {
 			res.stage, res.degraded = up, false
-			res.why, res.cause = cluster.Because(message.ServesFullyAgain, name, x.name()), cluster.Reason{}
+			res.why, res.cause = cluster.Because(message.ResourceWellAgain, name, x.name()), cluster.Reason{}
 		}
 	case cluster.Degraded:
 		res.stage, res.degraded, res.cause = up, true, cluster.Reason{}
@@ -166,6 +170,9 @@ func (x *Executor) fail(now time.Duration, r *run, res *resource, cause cluster.
 	if wasUp && !ended {
 		res.stage = recovering
 		return
+	}
+	if !ended {
+		res.stage = up // in whatever state: it is stopped after its parents
 	}
 	r.markRestart(res, r.up)
 }

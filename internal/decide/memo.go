@@ -49,6 +49,7 @@ type proposal struct {
 	epoch cluster.Epoch
 	node  cluster.NodeID
 	gen   cluster.Generation
+	entry uint64 // that asked for the move
 	until time.Duration
 }
 

@@ -46,7 +46,7 @@ func (p *Planner) cancelMove(now time.Duration, s *cluster.State, h *cluster.Hie
 		evidence = append(evidence, cluster.Evidence{Node: p.self, Reason: becauseHeldByMaintenance(h)})
 	}
 	p.propose(now, s, m,
-		proposal{what: "cancel move", epoch: h.Epoch, node: h.Move.To},
+		proposal{what: "cancel move", epoch: h.Epoch, node: h.Move.To, entry: h.Move.Entry},
 		cluster.Command{
 			Reason:     cluster.Because(message.SwitchoverCancelled, h.Name, s.NodeName(h.Move.To), words(evidence[0].Reason)),
 			Causes:     causes(s, h),

@@ -174,8 +174,8 @@ func (p *Planner) waitsForPreferred(now time.Duration, s *cluster.State, h *clus
 	case cluster.Joining, cluster.Left, cluster.Unmanaged:
 		return false // it doesn't come by itself
 	}
-	if first.Maintenance {
-		return false
+	if first.Maintenance || first.Presence == cluster.Present && (first.ID == p.self || viewOf(p.views, first.ID).Reachable) {
+		return false // it is here, and something else speaks against it
 	}
 	until := p.born + s.Timing().Detection
 	if now >= until {

@@ -23,7 +23,7 @@ type report struct {
 func (x *Executor) report(now time.Duration, r *run) {
 	r.reportAt = cluster.Never
 	h := x.state.Hierarchy(r.name)
-	if r.inherited || h == nil {
+	if r.inherited || h == nil || x.paused() && !(r.down.set && r.allOff()) {
 		return
 	}
 	want := x.compose(r)
@@ -49,6 +49,12 @@ func (x *Executor) report(now time.Duration, r *run) {
 		return
 	}
 	want.at, want.sent = now, true
+	if want.status == cluster.Stopping {
+		r.down.said = true
+	}
+	if want.status == cluster.OutOfService && !r.down.said {
+		r.prove(now, r.down.why) // nothing had to be stopped, so it wasn't said yet
+	}
 	if want.status.Serving() {
 		r.served, r.recovering = true, ""
 	}

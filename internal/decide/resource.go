@@ -53,6 +53,9 @@ type resource struct {
 	asked Act
 	// excused: its next failure is due to an interruption and isn't counted.
 	excused bool
+	// ran: it was started under this epoch. added: others were before it was
+	// even made.
+	ran, added bool
 	// news: something happened to it during its start.
 	news bool
 
@@ -103,8 +106,8 @@ func (r *run) parentsOff(res *resource) bool {
 // must be stopped before; nil if there is none.
 func (r *run) blocked(res *resource) *resource {
 	for _, o := range r.all {
-		if slices.Contains(res.want.DependsOn, o.spec.Name) && !o.ready() {
-			return o
+		if slices.Contains(res.want.DependsOn, o.spec.Name) && (!o.ready() || o.excused && o.act.id != 0) {
+			return o // which may be about to be found failed
 		}
 		if o.restart && o.stage != off && slices.Contains(o.spec.DependsOn, res.spec.Name) {
 			return o

@@ -149,6 +149,7 @@ func (x *Executor) started(now time.Duration, r *run, res *resource, a action, o
 		if outcome != Unsupported {
 			r.prove(now, why)
 		}
+		res.stage = up // in whatever state: it is stopped after its parents
 		r.markRestart(res, r.up)
 	default:
 		x.fail(now, r, res, why, false)
@@ -164,7 +165,8 @@ func (x *Executor) isUp(now time.Duration, res *resource, why cluster.Reason) {
 
 func (x *Executor) stopped(now time.Duration, r *run, res *resource, a action) {
 	res.stage, res.stops, res.degraded = off, 0, false
-	r.prove(now, cluster.Because(message.StopTook, res.spec.Name, spell(now-a.began)))
+	res.why = cluster.Because(message.StopTook, res.spec.Name, spell(now-a.began))
+	r.prove(now, res.why)
 }
 
 // answered takes the check of a resource about which nothing was known.
@@ -176,7 +178,11 @@ func (x *Executor) answered(now time.Duration, r *run, res *resource, health clu
 	switch {
 	case health.Serving():
 		r.found = true
-		x.isUp(now, res, cluster.Reason{})
+		if r.inherited && res.want.Status.Serving() {
+			x.isUp(now, res, res.want.Reason)
+		} else {
+			x.isUp(now, res, cluster.Because(message.ResourceWellAgain, res.spec.Name, x.name()))
+		}
 		if health == cluster.Degraded {
 			res.degraded = true
 			res.why = cluster.Because(message.ServesDegraded, res.spec.Name, x.name(), words(why))
@@ -188,7 +194,7 @@ func (x *Executor) answered(now time.Duration, r *run, res *resource, health clu
 	case r.inherited:
 		res.cause, res.stage = cause, sick
 		if health == cluster.OutOfService {
-			res.stage = off
+			res.stage, res.cause = off, cluster.Because(message.StoppedUnasked, res.spec.Name, x.name())
 		}
 	case health == cluster.OutOfService && res.cause.Code == "":
 		x.fail(now, r, res, cluster.Because(message.StoppedUnasked, res.spec.Name, x.name()), true)
@@ -220,8 +226,8 @@ func (x *Executor) Observe(now cluster.Instant, ev KitEvent) {
 		}
 	default:
 		why := ev.Reason
-		if why.Code == "" && !ev.Health.Serving() {
-			why = cluster.Because(message.StoppedUnasked, res.spec.Name, x.name())
+		if why.Code == "" {
+			why = cluster.Because(message.NoReasonGiven, Check, res.spec.Name)
 		}
 		x.judge(now.Mono, r, res, ev.Health, why)
 	}

@@ -26,8 +26,9 @@ type run struct {
 	// inherited: an earlier daemon of this boot may have done anything under
 	// this epoch; found reports whether something was proven to run.
 	inherited, found bool
-	// served: it was in service as a whole under this epoch.
-	served bool
+	// served: it was in service as a whole under this epoch. known: its first
+	// resources are taken over; what comes later was added.
+	served, known bool
 	// gap: supervision was interrupted; everything is doubtful.
 	gap    bool
 	policy cluster.Policy
@@ -52,6 +53,7 @@ type downward struct {
 	final    cluster.Status // OutOfService or Failed
 	resource string         // that failed
 	why      cluster.Reason
+	said     bool // that it is stopping, and why
 }
 
 type guardState uint8
@@ -109,9 +111,10 @@ func (x *Executor) begin(now time.Duration, h *cluster.Hierarchy) *run {
 	}
 	r.said = report{status: h.Status, reason: h.Reason, at: now}
 	r.sync(x, h)
+	r.known = true
 	for _, res := range r.all {
 		if r.inherited {
-			res.stage = doubt
+			res.stage, res.ran = doubt, true
 		}
 		if w := h.Resource(res.spec.Name); w != nil {
 			r.said.resources = append(r.said.resources, cluster.ResourceStatus{Name: w.Name, Status: w.Status, Reason: w.Reason})
@@ -138,7 +141,8 @@ func (r *run) sync(x *Executor, h *cluster.Hierarchy) {
 		res := r.resource(w.Name)
 		if res == nil {
 			res = x.newResource(r.name, *w)
-			if r.served {
+			if r.known {
+				res.added = true
 				res.why = cluster.Because(message.StartsAdded, w.Name, x.name())
 				r.up = res.why
 			}
@@ -148,7 +152,12 @@ func (r *run) sync(x *Executor, h *cluster.Hierarchy) {
 		}
 		res.gone = false
 		res.want = *w
-		res.spec.DependsOn, res.spec.Common = w.DependsOn, w.Common
+		res.spec.DependsOn = w.DependsOn
+		if res.spec.Common != w.Common {
+			res.spec.Common = w.Common
+			x.scheduleLight(x.now, res)
+			x.scheduleDeep(x.now, res)
+		}
 		if res.stage != off && !res.restart && !sameThing(&res.spec, w) {
 			r.markRestart(res, cluster.Because(message.RestartForSettings, w.Name, x.name()))
 			r.up = res.why
