@@ -60,6 +60,24 @@ func (k *keeper) WriteTo(b []byte, _ netip.AddrPort) error {
 	return nil
 }
 
+// BenchmarkMessage sends messages of 1 KiB over TLS on loopback.
+func BenchmarkMessage(b *testing.B) {
+	d := newDuo(b, nil, "lan")
+	d.introduce(b)
+	waitFor(b, "the connection", func() bool { _, ok := d.connected(0); return ok })
+	payload := make([]byte, 1024)
+	b.ReportAllocs()
+	b.SetBytes(int64(len(payload)))
+	sent := 0
+	for b.Loop() {
+		for d.eps[0].Send(2, payload) != nil {
+			d.recs[1].await(b, "room", func() bool { return len(d.recs[1].msgs) > sent-queueMessages/2 })
+		}
+		sent++
+	}
+	d.recs[1].await(b, "all", func() bool { return len(d.recs[1].msgs) == sent })
+}
+
 // BenchmarkHeartbeat sends over loopback sockets, 32 packets in flight, and
 // counts what arrives: both nodes' work, system calls and wake-ups included.
 func BenchmarkHeartbeat(b *testing.B) {

@@ -4,6 +4,7 @@ import (
 	"crypto/ecdh"
 	"crypto/tls"
 	"log/slog"
+	"net"
 	"net/netip"
 	"time"
 
@@ -48,6 +49,8 @@ type ListenConfig struct {
 	// WrapPacketConn, if set, is put between the hub and each UDP socket:
 	// tests lose, delay and damage packets with it.
 	WrapPacketConn func(PacketConn) PacketConn
+	// wrapConn does the same for TCP.
+	wrapConn func(net.Conn) net.Conn
 }
 
 // EndpointConfig is one cluster at a hub.
@@ -83,11 +86,13 @@ type TLS interface {
 
 // Handler is told what arrives. Its methods are called from several goroutines,
 // HandleHeartbeat from the one that reads the socket: it must copy what it
-// keeps and return at once.
+// keeps and return at once. None of them may call SetPeers, SetPaths or Close,
+// which wait for them.
 type Handler interface {
 	// HandleHeartbeat gets a heartbeat that is authentic, not a repetition, and
 	// made after this endpoint's session began. payload is valid during the
-	// call only. at is when it was read from the socket.
+	// call only. at is when it was read from the socket: after a freeze of this
+	// node that is later than when it arrived, see NewSession.
 	HandleHeartbeat(from cluster.NodeID, network string, payload []byte, at cluster.Instant)
 	// HandleMessage gets what the peer gave to Send, and owns it. While it
 	// doesn't return, nothing more is read from that peer.

@@ -27,7 +27,22 @@ type Endpoint struct {
 
 	// peers are those of the configuration; replaced as a whole.
 	peers   atomic.Pointer[map[cluster.NodeID]*peer]
+	links   atomic.Pointer[map[cluster.NodeID]*link]
 	silence atomic.Int64
+
+	onCall atomic.Pointer[CallHandler]
+	onJoin atomic.Pointer[JoinHandler]
+	// one element for each call, and each joiner, being served
+	calls, joining chan struct{}
+	joins          limiter
+	// protocols are the lowest and the highest spoken.
+	protocols [2]int
+
+	connMu    sync.Mutex
+	conns     map[*conn]cluster.NodeID // nil once closed; 0: not known whose
+	connsDone sync.WaitGroup
+	// refused are the builds whose protocol was refused, to say each once.
+	refused map[string]bool
 
 	// mu guards the configuration.
 	mu      sync.Mutex
@@ -59,8 +74,12 @@ func (h *Hub) Endpoint(cfg EndpointConfig) (*Endpoint, error) {
 		session: newSession(time.Now()),
 		known:   make(map[cluster.NodeID]*peer), tags: make(map[uint32]string),
 		wake: make(chan struct{}, 1), stop: make(chan struct{}),
+		calls: make(chan struct{}, mostCalls), joining: make(chan struct{}, mostJoins),
+		protocols: [2]int{protocolMin, protocolMax},
+		conns:     make(map[*conn]cluster.NodeID), refused: make(map[string]bool),
 	}
 	ep.peers.Store(&map[cluster.NodeID]*peer{})
+	ep.links.Store(&map[cluster.NodeID]*link{})
 	if cfg.Silence <= 0 {
 		cfg.Silence = cluster.DetectionBalanced
 	}
@@ -76,8 +95,8 @@ func (h *Hub) Endpoint(cfg EndpointConfig) (*Endpoint, error) {
 	return ep, nil
 }
 
-// Close ends the endpoint. When it returns, the handler is not called any more.
-// It must not be called from the handler.
+// Close ends the endpoint. When it returns, the handlers are not called any
+// more. It must not be called from a handler, and waits for those that run.
 func (ep *Endpoint) Close() error {
 	ep.life.Lock()
 	was := ep.closed
@@ -90,10 +109,13 @@ func (ep *Endpoint) Close() error {
 	ep.done.Wait()
 	ep.hub.unregister(ep)
 	ep.mu.Lock()
-	own := ep.own
+	own, links := ep.own, *ep.links.Load()
 	ep.own = nil
 	ep.peers.Store(&map[cluster.NodeID]*peer{})
+	ep.links.Store(&map[cluster.NodeID]*link{})
 	ep.mu.Unlock()
+	stopLinks(links)
+	ep.closeConns()
 	for _, o := range own {
 		ep.hub.release(o.slot)
 	}
@@ -159,10 +181,26 @@ func (ep *Endpoint) replaceOwn(paths []Path) (old []ownPath, err error) {
 // SetPeers sets the other nodes of the cluster. What is wrong with a peer or
 // one of its paths leaves out that one, and is returned when the rest was done.
 func (ep *Endpoint) SetPeers(peers []Peer) error {
+	gone, err := ep.replacePeers(peers)
+	stopLinks(gone) // waits for a handler that may run: not under the lock
+	ep.dropStrangers()
+	return err
+}
+
+func stopLinks(links map[cluster.NodeID]*link) {
+	for _, l := range links {
+		l.cancel()
+	}
+	for _, l := range links {
+		l.stop()
+	}
+}
+
+func (ep *Endpoint) replacePeers(peers []Peer) (gone map[cluster.NodeID]*link, err error) {
 	ep.mu.Lock()
 	defer ep.mu.Unlock()
 	if ep.isClosed() {
-		return ErrClosed
+		return nil, ErrClosed
 	}
 	var faults []error
 	next := make(map[cluster.NodeID]*peer, len(peers))
@@ -185,7 +223,25 @@ func (ep *Endpoint) SetPeers(peers []Peer) error {
 	faults = append(faults, ep.pairUp())
 	ep.peers.Store(&next)
 	ep.stir()
-	return errors.Join(faults...)
+	return ep.relink(next), errors.Join(faults...)
+}
+
+// relink makes links for new peers and returns those of peers that are gone.
+func (ep *Endpoint) relink(peers map[cluster.NodeID]*peer) (gone map[cluster.NodeID]*link) {
+	gone = maps.Clone(*ep.links.Load())
+	next := make(map[cluster.NodeID]*link, len(peers))
+	for id, p := range peers {
+		l := gone[id]
+		delete(gone, id)
+		if l == nil && ep.cfg.TLS != nil {
+			l = newLink(ep, p)
+		}
+		if l != nil {
+			next[id] = l
+		}
+	}
+	ep.links.Store(&next)
+	return gone
 }
 
 // admit checks a peer of the configuration and finds or makes what we know of it.

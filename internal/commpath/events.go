@@ -70,3 +70,37 @@ func (e AddressChanged) Message() *message.Error {
 	}
 	return message.New(message.AddressMissing, e.Address, e.Proto).Wrap(e.Err)
 }
+
+// ConnectionChanged says that messages can be sent to a peer, or why not. While
+// there is no connection it comes once.
+type ConnectionChanged struct {
+	Peer      cluster.NodeID
+	Network   string // the path that was or is in use; empty: none yet
+	Connected bool
+	Err       error
+}
+
+func (e ConnectionChanged) Message() *message.Error {
+	if e.Connected {
+		return message.New(message.ConnectionUp, e.Peer, e.Network)
+	}
+	return message.New(message.ConnectionLost, e.Peer).Wrap(e.Err)
+}
+
+// VersionMismatch says that a node can't be spoken to because its release has
+// no protocol in common with ours. Peer is 0 for a joiner.
+type VersionMismatch struct{ *VersionError }
+
+// refuseVersion reports a caller of another release, each release once.
+func (ep *Endpoint) refuseVersion(v *VersionError) {
+	key := v.Error()
+	ep.connMu.Lock()
+	first := !ep.refused[key] && len(ep.refused) < 64
+	if first {
+		ep.refused[key] = true
+	}
+	ep.connMu.Unlock()
+	if first {
+		ep.tell(VersionMismatch{v})
+	}
+}

@@ -159,6 +159,7 @@ func newStation(t testing.TB, id cluster.NodeID, clock *handClock, networks ...s
 		wake: make(chan struct{}, 1), stop: make(chan struct{}),
 	}
 	s.ep.peers.Store(&map[cluster.NodeID]*peer{})
+	s.ep.links.Store(&map[cluster.NodeID]*link{})
 	s.ep.silence.Store(int64(time.Second))
 	if err := s.hub.register(s.ep); err != nil {
 		t.Fatal(err)

@@ -3,9 +3,9 @@ package commpath
 import (
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"maps"
+	"net"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -37,9 +37,15 @@ type Hub struct {
 	// endpoints is replaced as a whole, so that readers need no lock.
 	endpoints atomic.Pointer[map[[8]byte]*Endpoint]
 
-	mu     sync.Mutex
-	slots  map[netip.AddrPort]*slot
-	closed bool
+	// wrapConn is put around TCP connections by tests.
+	wrapConn func(net.Conn) net.Conn
+	// turnedAway counts TCP connections refused because there were too many.
+	turnedAway atomic.Uint64
+
+	mu      sync.Mutex
+	slots   map[netip.AddrPort]*slot
+	shaking map[net.Conn]netip.Addr // handshakes under way
+	closed  bool
 
 	stop chan struct{}
 	done sync.WaitGroup
@@ -49,8 +55,9 @@ type Hub struct {
 // again until it can.
 func Listen(cfg ListenConfig) (*Hub, error) {
 	h := &Hub{
-		log: cfg.Log, clock: cfg.Clock, wrap: cfg.WrapPacketConn,
-		slots: make(map[netip.AddrPort]*slot), stop: make(chan struct{}),
+		log: cfg.Log, clock: cfg.Clock, wrap: cfg.WrapPacketConn, wrapConn: cfg.wrapConn,
+		slots: make(map[netip.AddrPort]*slot), shaking: make(map[net.Conn]netip.Addr),
+		stop: make(chan struct{}),
 	}
 	if h.log == nil {
 		h.log = slog.New(slog.DiscardHandler)
@@ -84,6 +91,9 @@ func (h *Hub) Close() error {
 		return nil
 	}
 	h.closed = true
+	for c := range h.shaking {
+		c.Close()
+	}
 	h.mu.Unlock()
 	for _, ep := range *h.endpoints.Load() {
 		ep.Close()
@@ -99,8 +109,15 @@ func (h *Hub) Close() error {
 	return nil
 }
 
-// Drops counts the packets that reached no endpoint.
-func (h *Hub) Drops() Drops { return h.drops.read() }
+// Drops counts the packets that reached no endpoint, and as "handshake" the TCP
+// connections turned away because there were too many.
+func (h *Hub) Drops() Drops {
+	d := h.drops.read()
+	if n := h.turnedAway.Load(); n > 0 {
+		d["handshake"] = n
+	}
+	return d
+}
 
 func (h *Hub) register(ep *Endpoint) error {
 	h.mu.Lock()
@@ -202,10 +219,4 @@ func cleanAddress(a netip.AddrPort) (netip.AddrPort, error) {
 		return a, fmt.Errorf("comm path address %v: want the address of one network, so that the networks stay apart", a)
 	}
 	return a, nil
-}
-
-func closeQuietly(c io.Closer) {
-	if c != nil {
-		c.Close()
-	}
 }

@@ -22,6 +22,9 @@ type path struct {
 	rtts rtts
 	qual quality
 
+	// avoid is until when TCP takes other paths first.
+	avoid time.Duration
+
 	sent, sendErrors, received uint64
 }
 

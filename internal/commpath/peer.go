@@ -93,6 +93,12 @@ func (p *peer) find(network string) *path {
 	return nil
 }
 
+func (p *peer) hasAddress(a netip.Addr) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.ContainsFunc(p.paths, func(pa *path) bool { return pa.slot != nil && pa.remote.Addr() == a })
+}
+
 func (p *peer) findTag(tag uint32) *path {
 	for _, pa := range p.paths {
 		if pa.tag == tag {

@@ -79,7 +79,7 @@ func TestOwnFreeze(t *testing.T) {
 	clock.advance(time.Minute)
 	now := clock.read().Mono
 	for _, e := range a.ep.judge(now, now, time.Second) {
-		if e := e.(PathChanged); e.Peer == 2 {
+		if e.Peer == 2 {
 			t.Errorf("%+v", e)
 		}
 	}

@@ -1,6 +1,7 @@
 package commpath
 
 import (
+	"net"
 	"net/netip"
 	"sync"
 	"sync/atomic"
@@ -18,7 +19,10 @@ type slot struct {
 	addr netip.AddrPort
 	refs int // guarded by hub.mu
 
-	udp  atomic.Pointer[PacketConn]
+	udp atomic.Pointer[PacketConn]
+	mu  sync.Mutex
+	tcp net.Listener // guarded by mu; nil while not bound
+
 	stop chan struct{}
 	done sync.WaitGroup
 	once sync.Once
@@ -30,6 +34,8 @@ func newSlot(h *Hub, a netip.AddrPort) *slot {
 	// caller goes on.
 	udp := s.openUDP()
 	s.done.Go(func() { s.keepUDP(udp) })
+	l, err := s.openTCP()
+	s.done.Go(func() { s.keepTCP(l, err) })
 	return s
 }
 
@@ -49,6 +55,11 @@ func (s *slot) close() {
 	if c := s.udp.Load(); c != nil {
 		(*c).Close()
 	}
+	s.mu.Lock()
+	if s.tcp != nil {
+		s.tcp.Close()
+	}
+	s.mu.Unlock()
 	s.done.Wait()
 }
 

@@ -82,3 +82,7 @@ func (pa *path) stats(id cluster.NodeID, now time.Duration) PathStats {
 
 // Drops counts the packets of this cluster that were dropped, by reason.
 func (ep *Endpoint) Drops() Drops { return ep.drops.read() }
+
+func sortByPeer(all []ConnStats) {
+	slices.SortFunc(all, func(a, b ConnStats) int { return cmp.Compare(a.Peer, b.Peer) })
+}

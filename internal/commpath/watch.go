@@ -33,6 +33,9 @@ func (ep *Endpoint) watch() {
 		last = now
 		for _, e := range ep.judge(now, from, silence) {
 			ep.tell(e)
+			if l := (*ep.links.Load())[e.Peer]; l != nil {
+				l.stir()
+			}
 		}
 	}
 }
@@ -42,8 +45,8 @@ func watchInterval(silence time.Duration) time.Duration {
 }
 
 // judge brings the state of every path up to date and returns the changes.
-func (ep *Endpoint) judge(now, from, silence time.Duration) []Event {
-	var changes []Event
+func (ep *Endpoint) judge(now, from, silence time.Duration) []PathChanged {
+	var changes []PathChanged
 	for _, p := range *ep.peers.Load() {
 		p.mu.Lock()
 		for _, pa := range p.paths {
