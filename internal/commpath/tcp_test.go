@@ -540,3 +540,21 @@ func TestWrongNode(t *testing.T) {
 		})
 	})
 }
+
+// TestSilentCallers: strangers who connect and say nothing are bounded, and keep
+// no peer out.
+func TestSilentCallers(t *testing.T) {
+	d := newDuo(t, nil, "lan")
+	at := d.paths[1][0].Address.String()
+	stranger := net.Dialer{LocalAddr: &net.TCPAddr{IP: net.IPv4(127, 0, 0, 99)}, Timeout: 5 * time.Second}
+	for range mostFromOneHost + 1 {
+		c, err := stranger.Dial("tcp", at)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer c.Close()
+	}
+	waitFor(t, "one too many to be turned away", func() bool { return d.hubs[1].Drops()["handshake"] > 0 })
+	d.introduce(t)
+	waitFor(t, "the peer to be let in", func() bool { _, ok := d.connected(0); return ok })
+}
