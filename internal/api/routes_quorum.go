@@ -1,0 +1,85 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"time"
+
+	"github.com/perdure-ha/perdure/internal/cluster"
+	"github.com/perdure-ha/perdure/internal/message"
+)
+
+// DetectionChange sets the detection time: a profile or a duration.
+type DetectionChange struct {
+	Detection string `json:"detection" maxLength:"32" doc:"fast, balanced, wide, or a duration such as 1500ms"`
+}
+
+// DetectionSet shows all times that follow.
+type DetectionSet struct {
+	Done
+	Detection  time.Duration `json:"detection"`
+	Was        time.Duration `json:"was"`
+	Arithmetic string        `json:"arithmetic"`
+}
+
+func (s *Server) routesQuorum() {
+	do(s, op(http.MethodPut, "/v1/quorum/detection", "detection-set",
+		"Change the detection time; unsafe values are refused with the arithmetic", "quorum"), s.setDetection)
+}
+
+// DetectionOf reads a profile's name or a duration.
+func DetectionOf(text string) (time.Duration, error) {
+	switch text {
+	case "fast":
+		return cluster.DetectionFast, nil
+	case "balanced":
+		return cluster.DetectionBalanced, nil
+	case "wide":
+		return cluster.DetectionWide, nil
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return 0, message.New(message.DetectionBad, text)
+	}
+	return d, nil
+}
+
+// ProfileOf names the profile of a detection time; empty: none.
+func ProfileOf(d time.Duration) string {
+	switch d {
+	case cluster.DetectionFast:
+		return "fast"
+	case cluster.DetectionBalanced:
+		return "balanced"
+	case cluster.DetectionWide:
+		return "wide"
+	}
+	return ""
+}
+
+func (s *Server) setDetection(ctx context.Context, in *struct{ Body DetectionChange }) (DetectionSet, error) {
+	st, err := s.state()
+	if err != nil {
+		return DetectionSet{}, err
+	}
+	d, err := DetectionOf(in.Body.Detection)
+	if err != nil {
+		return DetectionSet{}, err
+	}
+	if err := cluster.CheckDetection(d, s.backend.Local().WorstRTT); err != nil {
+		return DetectionSet{}, newProblem(http.StatusUnprocessableEntity, unsafe(err))
+	}
+	out := DetectionSet{Detection: d, Was: st.Detection, Arithmetic: cluster.TimingFor(d).String()}
+	out.Done, err = s.propose(ctx, cluster.Command{Reason: cluster.Because(message.AskedDetection, st.Detection, d), SetDetection: &cluster.SetDetection{Detection: d}})
+	return out, err
+}
+
+// unsafe says why a detection time was refused.
+func unsafe(err error) *message.Error {
+	var d *cluster.DetectionError
+	if errors.As(err, &d) {
+		return message.New(message.RefusedDetection, d.Error())
+	}
+	return message.New(message.RefusedDetection, err.Error())
+}
