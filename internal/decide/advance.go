@@ -25,6 +25,9 @@ const (
 // advance begins all that may begin now. It looks at the situation alone, so
 // it doesn't matter which event led here.
 func (x *Executor) advance(now time.Duration, r *run) {
+	if r.down.set {
+		r.inherited = false // stopping needs no knowledge of what runs
+	}
 	if r.guard == guardOff && !r.down.set {
 		x.ask(now, r, Guard, r.up)
 		r.guard = guardAsked
@@ -36,7 +39,7 @@ func (x *Executor) advance(now time.Duration, r *run) {
 		}
 	}
 	r.all = slices.DeleteFunc(r.all, func(res *resource) bool { return res.gone && res.stage == off })
-	if r.inherited && !r.down.set {
+	if r.inherited {
 		if x.inheritance(now, r); !r.inherited {
 			x.advance(now, r)
 			return
@@ -51,7 +54,7 @@ func (x *Executor) advance(now time.Duration, r *run) {
 // move begins the next action of one resource, and reports whether that may
 // let others go on.
 func (x *Executor) move(now time.Duration, r *run, res *resource) bool {
-	if r.inherited && !r.down.set && res.stage != doubt {
+	if r.inherited && res.stage != doubt {
 		return false // first all must be known
 	}
 	if res.running() && (r.down.set || res.gone || res.restart) && r.parentsOff(res) {

@@ -70,7 +70,7 @@ func (x *Executor) report(now time.Duration, r *run) {
 		r.causes, r.evidence = nil, nil
 	}
 	r.said = want
-	r.reportAt = again
+	r.reportAt = now + x.resend()
 	x.commands = append(x.commands, cmd)
 }
 

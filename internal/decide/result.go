@@ -241,7 +241,9 @@ func (x *Executor) due() time.Duration {
 	}
 	paused := x.paused()
 	for _, r := range x.runs {
-		next = min(next, r.reportAt)
+		if !r.lost {
+			next = min(next, r.reportAt)
+		}
 		if r.act.id != 0 {
 			next = min(next, r.act.deadline)
 		} else if r.lost && r.kill {

@@ -101,7 +101,10 @@ func (w *toyWorld) run(d time.Duration) {
 	end := w.now + d
 	for w.now < end && len(w.faults) == 0 {
 		w.step()
-		next := w.planner.Next()
+		next := cluster.Never
+		if int(w.nodes[w.leader].s.Applied) == w.index() {
+			next = w.planner.Next()
+		}
 		for _, n := range w.nodes {
 			next = min(next, n.x.Next())
 		}
@@ -137,6 +140,14 @@ func (w *toyWorld) step() {
 		}
 		w.check()
 		if quiet {
+			for _, n := range w.nodes {
+				if n.x.Next() <= w.now {
+					w.fault("%s wants to be called at %v and does nothing", n.name(), n.x.Next())
+				}
+			}
+			if int(l.s.Applied) == w.index() && w.planner.Next() <= w.now {
+				w.fault("the planner wants to be called at %v and does nothing", w.planner.Next())
+			}
 			return
 		}
 	}

@@ -101,7 +101,7 @@ func (w *toyWorld) reason(o Outcome, h cluster.Status) cluster.Reason {
 }
 
 func (n *toyNode) keys(h string) []string {
-	var ks []string
+	ks := []string{h + "/log"}
 	for i := range n.s.Hierarchy(h).Resources {
 		ks = append(ks, h+"/"+n.s.Hierarchy(h).Resources[i].Name)
 	}
@@ -139,7 +139,7 @@ func (w *toyWorld) mischief() {
 	}
 	w.after(w.short(600*time.Millisecond), w.mischief)
 	n := w.nodes[w.rand.IntN(3)]
-	switch w.rand.IntN(9) {
+	switch w.rand.IntN(11) {
 	case 0, 1:
 		n.crashProcess()
 	case 2:
@@ -163,6 +163,16 @@ func (w *toyWorld) mischief() {
 	case 7:
 		want := []cluster.Want{cluster.WantInService, cluster.WantOutOfService}[w.rand.IntN(2)]
 		w.propose("user", cluster.Command{Reason: errToy, SetWant: &cluster.SetWant{Hierarchy: "web", Want: want}})
+	case 9:
+		w.propose("user", cluster.Command{Reason: errToy, SetResource: &cluster.SetResource{Hierarchy: "web", Name: "fs",
+			Settings: map[string]string{"v": w.now.String()}}})
+	case 10:
+		c := cluster.Command{Reason: errToy, DeleteResource: &cluster.DeleteResource{Hierarchy: "web", Name: "log"}}
+		if w.rand.IntN(2) == 0 {
+			c.DeleteResource = nil
+			c.CreateResource = &cluster.CreateResource{Hierarchy: "web", Resource: cluster.Resource{Name: "log", Kit: "log", DependsOn: []string{"httpd"}}}
+		}
+		w.propose("user", c)
 	case 8:
 		w.leader = w.rand.IntN(3)
 		w.planner = NewPlanner(w.nodes[w.leader].id)
