@@ -67,7 +67,7 @@ func (e Exec) Run(ctx context.Context, c Command) (Result, error) {
 		t.clean()
 		return r, err
 	}
-	t.root = cmd.Process.Pid
+	t.root, _ = proc.Identify(cmd.Process.Pid) // it may be over; then the mark tells
 	if c.Timeout > 0 {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, c.Timeout)
@@ -134,7 +134,7 @@ func (e Exec) wait(ctx context.Context, cmd *exec.Cmd, out Output, t *tree) (end
 type tree struct {
 	group cgroup.Group
 	mark  string
-	root  int
+	root  proc.ID
 	own   bool // the group is this command's alone
 }
 
@@ -163,7 +163,7 @@ func (t *tree) kill() error {
 	if t.group.Path() != "" {
 		return t.group.Kill(ctx)
 	}
-	return proc.KillTree(ctx, proc.Match{Root: t.root, Session: t.root, Mark: t.mark})
+	return proc.KillTree(ctx, proc.Match{Root: t.root, Mark: t.mark})
 }
 
 func (t *tree) clean() {

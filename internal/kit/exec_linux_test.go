@@ -66,20 +66,21 @@ func TestRunFails(t *testing.T) {
 	runners(t, func(t *testing.T, e kit.Exec) {
 		ended, cancel := context.WithCancel(t.Context())
 		cancel()
+		if _, err := e.Run(ended, sh("exit 0")); codeOf(err) != message.CommandTimedOut {
+			t.Errorf("the context is over: %v", err)
+		}
 		for _, c := range []struct {
 			name string
-			ctx  context.Context
 			cmd  kit.Command
 			code string
 		}{
-			{"no such program", t.Context(), kit.Command{Action: "x", Argv: []string{"no-such-program"}}, message.NotExecutable},
-			{"no such user", t.Context(), kit.Command{Action: "x", Argv: []string{"true"}, User: "nobody-of-that-name"}, message.NoSuchUser},
-			{"no such directory", t.Context(), kit.Command{Action: "x", Argv: []string{"true"}, Dir: "/nonexistent"}, message.CommandNotStarted},
-			{"not a program", t.Context(), kit.Command{Action: "x", Argv: []string{"/etc/passwd"}}, message.NotExecutable},
-			{"killed", t.Context(), sh("kill -KILL $$"), message.CommandKilled},
-			{"over already", ended, sh("exit 0"), message.CommandTimedOut},
+			{"no such program", kit.Command{Action: "x", Argv: []string{"no-such-program"}}, message.NotExecutable},
+			{"no such user", kit.Command{Action: "x", Argv: []string{"true"}, User: "nobody-of-that-name"}, message.NoSuchUser},
+			{"no such directory", kit.Command{Action: "x", Argv: []string{"true"}, Dir: "/nonexistent"}, message.CommandNotStarted},
+			{"not a program", kit.Command{Action: "x", Argv: []string{"/etc/passwd"}}, message.NotExecutable},
+			{"killed", sh("kill -KILL $$"), message.CommandKilled},
 		} {
-			if r, err := e.Run(c.ctx, c.cmd); codeOf(err) != c.code {
+			if r, err := e.Run(t.Context(), c.cmd); codeOf(err) != c.code {
 				t.Errorf("%s: %v (%+v), want %s", c.name, err, r, c.code)
 			}
 		}

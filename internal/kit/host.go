@@ -87,12 +87,12 @@ func (in Instance) ServiceMark() string { return serviceMark(in.RunDir) }
 func serviceMark(dir string) string { return "PERDURE_SERVICE=" + dir }
 
 // KillService ends all that is kept running for the resource, known or left by
-// an earlier daemon. root, unless 0, is a process whose tree belongs to it.
-func (in Instance) KillService(ctx context.Context, root int) error {
+// an earlier daemon. root, unless zero, is the process that leads it.
+func (in Instance) KillService(ctx context.Context, root proc.ID) error {
 	if in.Group != "" {
 		return cgroup.At(in.Group).Kill(ctx)
 	}
-	return proc.KillTree(ctx, proc.Match{Root: root, Session: root, Mark: in.ServiceMark()})
+	return proc.KillTree(ctx, proc.Match{Root: root, Mark: in.ServiceMark()})
 }
 
 // SaveState replaces a small file in the resource's run directory as a whole.

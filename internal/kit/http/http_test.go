@@ -23,7 +23,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 func open(t *testing.T, settings ...string) *kit.Agent {
 	t.Helper()
-	m := map[string]string{"failures": "1"}
+	m := map[string]string{"failures": "1", "check.timeout": "20s"} // the machine may be busy
 	for i := 0; i < len(settings); i += 2 {
 		m[settings[i]] = settings[i+1]
 	}

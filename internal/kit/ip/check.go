@@ -97,6 +97,11 @@ func (r *IP) Validate(context.Context) error {
 	if err != nil {
 		return err
 	}
+	for _, name := range r.in.Values.List("devices") {
+		if !slices.ContainsFunc(links, func(l link) bool { return l.Name == name }) {
+			return message.New(message.DeviceMissing, name)
+		}
+	}
 	for _, l := range links {
 		if !l.Up {
 			return message.New(message.DeviceDown, l.Name)

@@ -58,7 +58,7 @@ func (r *IP) Start(ctx context.Context, how cluster.Release) error {
 		return err
 	}
 	r.feed.Clear()
-	r.serve(l, links)
+	r.serve(l)
 	r.in.Log.Info("address is in service", "address", p.String(), "device", l.Name)
 	return nil
 }
@@ -109,7 +109,7 @@ func (r *IP) Adopt(context.Context) (bool, error) {
 	for _, l := range links {
 		if slices.ContainsFunc(present, func(a address) bool { return a.Index == l.Index }) {
 			r.feed.Clear()
-			r.serve(l, links)
+			r.serve(l)
 			r.in.Log.Info("address was adopted", "address", r.addr.String(), "device", l.Name)
 			return true, nil
 		}
@@ -146,7 +146,8 @@ func (r *IP) Addresses() []kit.GuardedAddress {
 func (r *IP) Cgroup() string { return "" }
 
 // place is the address with the length of its network, and the devices where it
-// may be, the preferred first.
+// may be, the preferred first. Devices that don't exist are left out as long as
+// there is one.
 func (r *IP) place() (netip.Prefix, []link, error) {
 	p := r.in.Values.Prefix("address")
 	links, err := r.net.Links()
@@ -158,12 +159,14 @@ func (r *IP) place() (netip.Prefix, []link, error) {
 		return p, nil, message.New(message.NetworkUnknown, err.Error()).Wrap(err)
 	}
 	var chosen []link
-	for _, name := range r.in.Values.List("devices") {
-		i := slices.IndexFunc(links, func(l link) bool { return l.Name == name })
-		if i < 0 {
-			return p, nil, message.New(message.DeviceMissing, name)
+	names := r.in.Values.List("devices")
+	for _, name := range names {
+		if i := slices.IndexFunc(links, func(l link) bool { return l.Name == name }); i >= 0 {
+			chosen = append(chosen, links[i])
 		}
-		chosen = append(chosen, links[i])
+	}
+	if len(names) > 0 && len(chosen) == 0 {
+		return p, nil, message.New(message.DeviceMissing, names[0])
 	}
 	home, found := r.homeNetwork(all, chosen)
 	if !kit.HasLength(r.in.Values.Text("address")) && found {

@@ -27,7 +27,6 @@ const (
 // announcements and reacts, two others feed it.
 type service struct {
 	r     *IP
-	links []link // where the address may be, the preferred first
 	again chan struct{}
 	stop  context.CancelFunc
 	ended chan struct{} // the owning goroutine has ended
@@ -43,9 +42,9 @@ type service struct {
 
 // serve begins the service on a device. The first announcement is on its way
 // when it returns.
-func (r *IP) serve(l link, links []link) {
+func (r *IP) serve(l link) {
 	ctx, cancel := context.WithCancel(context.Background())
-	s := &service{r: r, links: links, again: make(chan struct{}, 1), stop: cancel, ended: make(chan struct{}), at: l}
+	s := &service{r: r, again: make(chan struct{}, 1), stop: cancel, ended: make(chan struct{}), at: l}
 	r.mu.Lock()
 	r.service = s
 	r.mu.Unlock()
@@ -110,7 +109,7 @@ func (s *service) run(ctx context.Context) {
 	// A change between the start and the subscription must not be missed: each
 	// subscription begins with a look.
 	s.wg.Go(func() {
-		keep(ctx, func() error { return s.r.net.Changes(ctx, wake, wake) })
+		s.keep(ctx, func() error { return s.r.net.Changes(ctx, wake, wake) })
 	})
 	claims := make(chan net.HardwareAddr, 8)
 	s.wg.Go(func() { s.listen(ctx, claims) })
@@ -164,8 +163,8 @@ func (s *service) publish(last, now kit.Health) kit.Health {
 // moveAway brings the address to a backup device if its own has lost the
 // signal, and reports whether it did.
 func (s *service) moveAway(ctx context.Context) bool {
-	_, links, err := s.r.place()
-	if err != nil || len(links) < 2 {
+	p, links, err := s.r.place()
+	if err != nil {
 		return false
 	}
 	from := s.device()
@@ -173,10 +172,6 @@ func (s *service) moveAway(ctx context.Context) bool {
 		return false // somebody removed the address: that is for the planner
 	}
 	to, err := usableLink(links)
-	if err != nil {
-		return false
-	}
-	p, _, err := s.r.place()
 	if err != nil {
 		return false
 	}
@@ -189,7 +184,7 @@ func (s *service) moveAway(ctx context.Context) bool {
 		return false
 	}
 	s.mu.Lock()
-	s.at, s.links = to, links
+	s.at = to
 	if s.hush != nil {
 		s.hush() // and listen there
 	}
@@ -214,21 +209,21 @@ func (s *service) seen() kit.Health {
 		return kit.Because(cluster.Degraded, message.AddressContested, s.r.addr, s.conflict.String(), s.at.Name)
 	case s.announced != nil:
 		return kit.Because(cluster.Degraded, message.FramesRefused, s.at.Name, s.announced.Error())
-	case s.at.Index != s.links[0].Index:
-		return kit.Because(cluster.Degraded, message.MovedToBackup, s.r.addr, s.links[0].Name, s.at.Name)
+	}
+	if names := s.r.in.Values.List("devices"); len(names) > 0 && s.at.Name != names[0] {
+		return kit.Because(cluster.Degraded, message.MovedToBackup, s.r.addr, names[0], s.at.Name)
 	}
 	return kit.Healthy
 }
 
 // listen reports who else claims the address, on whatever device it is.
 func (s *service) listen(ctx context.Context, claims chan<- net.HardwareAddr) {
-	links, err := s.r.net.Links()
-	if err != nil {
-		links = s.links
-	}
-	own := ours(links)
-	keep(ctx, func() error {
-		l := s.device()
+	s.keep(ctx, func() error {
+		links, err := s.r.net.Links()
+		if err != nil {
+			return err
+		}
+		l, own := s.device(), ours(links)
 		if !l.Frames {
 			<-ctx.Done()
 			return nil
@@ -250,9 +245,11 @@ func (s *service) listen(ctx context.Context, claims chan<- net.HardwareAddr) {
 }
 
 // keep repeats what should last as long as the context.
-func keep(ctx context.Context, f func() error) {
+func (s *service) keep(ctx context.Context, f func() error) {
 	for {
-		f() // whatever ended it, it is made again
+		if err := f(); err != nil && ctx.Err() == nil {
+			s.r.in.Log.Warn("watching the network was interrupted", "again in", retryEvery, "err", err)
+		}
 		select {
 		case <-ctx.Done():
 			return

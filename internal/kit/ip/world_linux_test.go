@@ -92,7 +92,15 @@ func newWorld(t testing.TB) *world {
 	p, err := w.peer.LinkByName("eth0")
 	check(t, err)
 	w.peerLink = link{Name: "eth0", Index: p.Attrs().Index, MAC: p.Attrs().HardwareAddr, Frames: true}
-	kittest.Eventually(t, "the links are up", func() bool { return w.link("eth0").Carrier && w.link("eth1").Carrier })
+	// A port of a bridge forwards a moment after its link is up.
+	peer := netip.MustParseAddr("192.0.2.2")
+	for _, l := range []link{w.eth0, w.eth1} {
+		kittest.Eventually(t, "the peer answers through "+l.Name, func() bool {
+			who, err := ask(t.Context(), host, l, arpProbe(l.MAC, peer), peer, nil, 60*time.Millisecond, false)
+			return err == nil && who != nil && w.link(l.Name).Carrier
+		})
+	}
+	w.eth0, w.eth1 = w.link("eth0"), w.link("eth1")
 	return w
 }
 

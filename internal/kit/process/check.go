@@ -48,24 +48,23 @@ func (p *Process) notRunning() kit.Health {
 	if err != nil {
 		return kit.BecauseOf(cluster.Unknown, err)
 	}
-	if p.in.Group != "" {
-		lives, err := p.group().Populated()
-		if err != nil {
-			return kit.BecauseOf(cluster.Unknown, err)
-		}
-		if lives && !left {
-			// Processes that nobody knows: not in service, and not out of it.
-			return kit.Because(cluster.Failed, message.ProcessLeftover, p.in.Group)
-		}
-	}
-	if !left {
-		return kit.Because(cluster.OutOfService, message.ProcessNotRunning)
-	}
 	p.mu.Lock()
 	how := p.last
 	p.mu.Unlock()
-	if how == "" && id.Alive() {
+	lives := left && !p.pidless() && id.Alive()
+	if p.in.Group != "" && !lives {
+		if lives, err = p.group().Populated(); err != nil {
+			return kit.BecauseOf(cluster.Unknown, err)
+		}
+	}
+	switch {
+	case lives && !left:
+		// Processes that nobody knows: not in service, and not out of it.
+		return kit.Because(cluster.Failed, message.ProcessLeftover, p.in.Group)
+	case lives && how == "":
 		return kit.Because(cluster.Unknown, message.ProcessNotAdopted, id.PID)
+	case !left:
+		return kit.Because(cluster.OutOfService, message.ProcessNotRunning)
 	}
 	return kit.Because(cluster.Failed, message.ProcessEnded, id.PID, how, p.output().Tail(0))
 }

@@ -109,13 +109,13 @@ func (p *Process) signal(r *run, sig syscall.Signal) error {
 
 // killAll ends every process of the resource, known or left behind.
 func (p *Process) killAll(ctx context.Context) error {
-	pid := 0
+	var root proc.ID
 	if r := p.current(); r != nil {
-		pid = r.id.PID
+		root = r.id
 	}
-	err := p.in.KillService(ctx, pid)
+	err := p.in.KillService(ctx, root)
 	if err != nil {
-		return message.New(message.ProcessWontEnd, pid, err.Error()).Wrap(err)
+		return message.New(message.ProcessWontEnd, root.PID, err.Error()).Wrap(err)
 	}
 	return nil
 }

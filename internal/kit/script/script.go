@@ -9,6 +9,7 @@ import (
 	"github.com/perdure-ha/perdure/internal/kit"
 	"github.com/perdure-ha/perdure/internal/message"
 	"github.com/perdure-ha/perdure/internal/platform/cgroup"
+	"github.com/perdure-ha/perdure/internal/platform/proc"
 )
 
 // Script is one resource that commands take care of.
@@ -78,7 +79,7 @@ func (s *Script) command(action string, env ...string) kit.Command {
 }
 
 func (s *Script) killRest(ctx context.Context) error {
-	if err := s.in.KillService(ctx, 0); err != nil {
+	if err := s.in.KillService(ctx, proc.ID{}); err != nil {
 		return message.New(message.CommandStuck, s.in.Values.Text("start"), killReserve).Wrap(err)
 	}
 	if s.in.Group != "" {
@@ -90,13 +91,8 @@ func (s *Script) killRest(ctx context.Context) error {
 // Check implements [kit.Resource].
 func (s *Script) Check(ctx context.Context, depth kit.Depth) kit.Health {
 	r, err := s.in.Runner.Run(ctx, s.command("check", "PERDURE_DEPTH="+depth.String()))
-	switch {
-	case errors.Is(err, context.Canceled):
-		return kit.BecauseOf(cluster.Unknown, err) // nobody waits for the answer any more
-	case errors.Is(err, message.New(message.CommandTimedOut)), errors.Is(err, message.New(message.CommandKilled)):
-		return kit.BecauseOf(cluster.Failed, err)
-	case err != nil:
-		return kit.BecauseOf(cluster.Unknown, err)
+	if err != nil {
+		return kit.BecauseOf(judge(err), err)
 	}
 	switch r.ExitCode {
 	case exitInService:
@@ -109,6 +105,18 @@ func (s *Script) Check(ctx context.Context, depth kit.Depth) kit.Health {
 		return kit.Because(cluster.Unknown, message.ScriptUnknown, r.Command, r.Tail)
 	}
 	return kit.Because(cluster.Failed, message.ScriptFailed, r.Command, r.ExitCode, r.Tail)
+}
+
+// judge says what it means that the check command did not end by itself.
+func judge(err error) cluster.Status {
+	e, ok := message.From(err)
+	switch {
+	case !ok || errors.Is(err, context.Canceled): // nobody waits for the answer any more
+		return cluster.Unknown
+	case e.Code() == message.CommandTimedOut, e.Code() == message.CommandKilled:
+		return cluster.Failed
+	}
+	return cluster.Unknown
 }
 
 // Validate implements [kit.Validator].

@@ -9,8 +9,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Handle holds on to one process: its number can't come to mean another one
-// while the handle is open.
+// Handle holds on to one process, also when its number has come to mean
+// another one.
 type Handle struct {
 	id   ID
 	file *os.File // a pidfd in the runtime's poller
@@ -28,7 +28,8 @@ func Open(id ID) (*Handle, error) {
 		return nil, fmt.Errorf("open process %d: %w", id.PID, err)
 	}
 	h := &Handle{id: id, file: os.NewFile(uintptr(fd), "pidfd"), done: make(chan struct{}), gone: make(chan struct{})}
-	// Only now that the number can't change hands is the start time a proof.
+	// The pidfd is of whoever had the number a moment ago. If the right one has
+	// it still, it was the right one.
 	if !id.Alive() {
 		h.file.Close()
 		return nil, fmt.Errorf("open process %d: %w", id.PID, ErrGone)

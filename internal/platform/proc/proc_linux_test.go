@@ -149,7 +149,7 @@ func TestKillTree(t *testing.T) {
 	other, _ := child(t, "echo up; exec sleep 64")
 	ctx, cancel := context.WithTimeout(t.Context(), deadline)
 	defer cancel()
-	if err := KillTree(ctx, Match{Root: root.Process.Pid, Session: root.Process.Pid, Mark: mark}); err != nil {
+	if err := KillTree(ctx, Match{Root: ids[0], Mark: mark}); err != nil {
 		t.Fatal(err)
 	}
 	for _, id := range ids {
@@ -159,6 +159,22 @@ func TestKillTree(t *testing.T) {
 	}
 	if !identity(t, other.Process.Pid).Alive() {
 		t.Error("a process outside the tree was killed")
+	}
+}
+
+// A number that came to mean another process must not cost that one its life.
+func TestKillTreeSparesALaterProcess(t *testing.T) {
+	cmd, _ := child(t, "echo up; exec sleep 65")
+	id := identity(t, cmd.Process.Pid)
+	before := id
+	before.Start--
+	ctx, cancel := context.WithTimeout(t.Context(), deadline)
+	defer cancel()
+	if err := KillTree(ctx, Match{Root: before}); err != nil {
+		t.Error(err)
+	}
+	if !id.Alive() {
+		t.Error("a later process of the same number was killed")
 	}
 }
 

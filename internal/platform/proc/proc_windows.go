@@ -40,8 +40,8 @@ func identifyHandle(h windows.Handle, pid int) (ID, error) {
 // stopped is false: Windows stops threads, not processes.
 func stopped(int) bool { return false }
 
-// Handle holds on to one process: its number can't come to mean another one
-// while the handle is open.
+// Handle holds on to one process, also when its number has come to mean
+// another one.
 type Handle struct {
 	id   ID
 	h    windows.Handle
@@ -112,8 +112,8 @@ func (h *Handle) Close() error {
 	return windows.CloseHandle(h.h)
 }
 
-// Find lists the living descendants of Root and Root itself. Session and Mark
-// find nothing here.
+// Find lists the living descendants of Root and Root itself, as long as Root
+// lives. Mark finds nothing here.
 func Find(m Match) []ID {
 	snap, err := windows.CreateToolhelp32Snapshot(windows.TH32CS_SNAPPROCESS, 0)
 	if err != nil {
@@ -126,8 +126,8 @@ func Find(m Match) []ID {
 		parent[int(e.ProcessID)] = int(e.ParentProcessID)
 	}
 	in := map[int]ID{}
-	if root, err := identify(m.Root); err == nil {
-		in[m.Root] = root
+	if m.Root.Alive() {
+		in[m.Root.PID] = m.Root
 	}
 	for grown := true; grown; {
 		grown = false

@@ -9,11 +9,9 @@ import (
 
 // Match says which processes belong to a tree. A zero field matches nothing.
 type Match struct {
-	// Root is a process; its descendants belong to it.
-	Root int
-	// Session is the session of those that the root started, also after their
-	// parents ended. The root must have opened its own.
-	Session int
+	// Root is a process that leads a session of its own. Its descendants and the
+	// session belong to the tree, also after the root ended.
+	Root ID
 	// Mark is a NAME=value that was put in the environment of the root. It finds
 	// those that opened a session of their own after their parents ended.
 	Mark string

@@ -14,9 +14,13 @@ func Find(m Match) []ID {
 		return nil
 	}
 	all := scan()
+	// The members of a session hold on to its number. Another process that has
+	// it now shows that the session is over.
+	root, there := all[m.Root.PID]
+	ours := m.Root.PID > 0 && m.Root.Boot == boot && (!there || root.start == m.Root.Start)
 	in := map[int]bool{}
 	for pid, s := range all {
-		if pid == m.Root || (m.Session != 0 && s.session == m.Session) || (m.Mark != "" && marked(pid, m.Mark)) {
+		if (ours && (pid == m.Root.PID || s.session == m.Root.PID)) || (m.Mark != "" && marked(pid, m.Mark)) {
 			in[pid] = true
 		}
 	}
