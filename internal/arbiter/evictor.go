@@ -94,7 +94,7 @@ func (e *Evictor) Step(now cluster.Instant, s *cluster.State, v *Voter) (asks []
 				t.ask.Phase, t.again = Do, now.Mono
 			case !t.done:
 				t.done = true
-				evictions = append(evictions, t.eviction(s))
+				evictions = append(evictions, t.eviction(s, e.broken))
 				// If it isn't applied within a detection time it is asked again.
 				t.again = now.Mono + s.Detection
 			}
@@ -183,7 +183,7 @@ const (
 	ReasonEvicted = "PD2004"
 )
 
-func (t *try) eviction(s *cluster.State) cluster.Command {
+func (t *try) eviction(s *cluster.State, broken Broken) cluster.Command {
 	name := s.NodeName(t.ask.Node)
 	ev := cluster.Evict{Node: t.ask.Node, Generation: t.ask.Generation, Conf: t.ask.Conf}
 	c := cluster.Command{Evict: &ev}
@@ -197,6 +197,9 @@ func (t *try) eviction(s *cluster.State) cluster.Command {
 			why = cluster.Because(EvidenceNever, name)
 		}
 		c.Evidence = append(c.Evidence, cluster.Evidence{Node: a.Voter, Reason: why, Ago: max(a.Silent, 0)})
+	}
+	if broken.Minority {
+		ev.Promises = slices.Clone(s.Voters)
 	}
 	slices.Sort(ev.Promises)
 	c.Reason = cluster.Because(ReasonEvicted, name, len(ev.Promises), len(s.Voters))

@@ -189,6 +189,9 @@ func (c *Core) Step(now cluster.Instant, ev Event) Effects {
 		c.session, c.resetting, c.hopeless, c.admitAt = e.Session, false, 0, 0
 		c.exec.Reset(now)
 		c.stateChanged(now)
+	case Doubt:
+		c.served = false
+		c.exec.Lease(now, false)
 	case Shutdown:
 		c.leaving, c.moveFirst = true, e.Move
 	case Manage:
@@ -302,4 +305,34 @@ func (c *Core) reset(why *cluster.Reason) {
 	c.out.ResetGuardian = why
 	c.holder.Begin(0)
 	c.lease = arbiter.Lease{}
+}
+
+// View is what a core knows by itself, for people.
+type View struct {
+	Leader cluster.NodeID
+	Term   uint64
+	Heard  []HeardAt
+}
+
+// HeardAt is when a node was heard last (Mono); 0: never.
+type HeardAt struct {
+	Node cluster.NodeID
+	At   time.Duration
+}
+
+// View describes the node as it is.
+func (c *Core) View(cluster.Instant) View {
+	v := View{Leader: c.leader, Term: c.term}
+	for i := range c.state.Nodes {
+		id := c.state.Nodes[i].ID
+		if id == c.self {
+			continue
+		}
+		h := HeardAt{Node: id}
+		if p := c.peers[id]; p != nil {
+			h.At = p.heard
+		}
+		v.Heard = append(v.Heard, h)
+	}
+	return v
 }

@@ -60,6 +60,10 @@ type Adopted struct{ Running []decide.Running }
 // new session.
 type Reset struct{ Session string }
 
+// Doubt says that this node's services may have been silent or stopped behind
+// the core's back: everything is checked and announced again.
+type Doubt struct{}
+
 // Shutdown asks for a clean stop. Move says whether the hierarchies should be
 // moved to other nodes first; otherwise they are stopped here and not started
 // elsewhere by surprise.
@@ -78,6 +82,7 @@ func (Acted) event()           {}
 func (Observed) event()        {}
 func (Adopted) event()         {}
 func (Reset) event()           {}
+func (Doubt) event()           {}
 func (Shutdown) event()        {}
 func (Manage) event()          {}
 

@@ -1,11 +1,10 @@
 package daemon
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
-	"net/netip"
 	"os"
 	"path/filepath"
 	"sync"
@@ -13,9 +12,9 @@ import (
 	"time"
 
 	"github.com/perdure-ha/perdure/internal/api"
-	"github.com/perdure-ha/perdure/internal/cluster"
 	"github.com/perdure-ha/perdure/internal/commpath"
 	"github.com/perdure-ha/perdure/internal/core"
+	"github.com/perdure-ha/perdure/internal/guard"
 	"github.com/perdure-ha/perdure/internal/message"
 	"github.com/perdure-ha/perdure/internal/pki"
 	"github.com/perdure-ha/perdure/internal/platform/clock"
@@ -30,6 +29,10 @@ type Config struct {
 	Software string
 	// Guard is the guardian of this node; nil on a witness.
 	Guard Guard
+	// StopGuardian ends the guardian after a planned stop; it may be nil.
+	StopGuardian func()
+	// Instance tells the daemons of one machine apart in the names of groups.
+	Instance string
 	// Hub carries the packets. Nil: the daemon makes its own.
 	Hub *commpath.Hub
 	Log *slog.Logger
@@ -64,7 +67,9 @@ type Daemon struct {
 	asked   replies
 	dropped atomic.Uint64
 	alarms  alarms
-	peers   string // what the transport was last told, for comparison
+	odd     sparing
+	hub     *commpath.Hub // if it is this daemon's own
+	peers   string        // what the transport was last told, for comparison
 	timing  time.Duration
 	// stopping is how the node is being stopped, once it is.
 	stopping atomic.Pointer[api.StopMode]
@@ -118,7 +123,7 @@ func open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 	conf := core.Config{
 		Self: id.Node, Role: id.Role, Seed: seed(), Disk: core.Disk(found), Software: cfg.Software,
 	}
-	var running []guarded
+	var running []guard.Guarded
 	if cfg.Guard != nil {
 		hello, err := cfg.Guard.Hello()
 		if err != nil {
@@ -143,8 +148,11 @@ func open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 func (d *Daemon) openLog() (wal.Contents, error) {
 	dir := filepath.Join(d.cfg.StateDir, logDir)
 	l, found, err := wal.Open(walfs.OS(), dir, wal.Identity{Cluster: d.id.Cluster, Node: uint64(d.id.Node)})
-	if err != nil {
+	if errors.Is(err, wal.ErrCorrupt) || errors.Is(err, wal.ErrNoLog) {
 		return found, message.New(message.LogDamaged, dir, err, d.id.Name).Wrap(err)
+	}
+	if err != nil {
+		return found, message.New(message.LogInUse, dir, err).Wrap(err)
 	}
 	d.wal = l
 	return found, nil
@@ -158,10 +166,15 @@ func (d *Daemon) close() {
 	if d.ep != nil {
 		_ = d.ep.Close()
 	}
+	if d.hub != nil {
+		_ = d.hub.Close()
+	}
 	if d.wal != nil {
 		_ = d.wal.Close()
 	}
 }
+
+func (d *Daemon) instance() string { return cmp.Or(d.cfg.Instance, "perdure") }
 
 // run is the daemon's life after it was opened.
 func (d *Daemon) run() error {
@@ -208,14 +221,3 @@ func (d *Daemon) fatal(err error) {
 	d.log.Error("the daemon stops", "err", err)
 	d.end(err)
 }
-
-// localAddresses are those of the node's own paths, for tokens.
-func (d *Daemon) localAddresses() []netip.AddrPort {
-	var out []netip.AddrPort
-	for _, p := range commPaths(d.id.Paths) {
-		out = append(out, p.Address)
-	}
-	return out
-}
-
-func (d *Daemon) String() string { return fmt.Sprintf("daemon of %s", d.id.Name) }

@@ -6,7 +6,6 @@ import (
 	"errors"
 	"time"
 
-	"github.com/perdure-ha/perdure/internal/arbiter"
 	"github.com/perdure-ha/perdure/internal/cluster"
 	"github.com/perdure-ha/perdure/internal/core"
 	"github.com/perdure-ha/perdure/internal/message"
@@ -51,8 +50,8 @@ func (d *Daemon) step(now cluster.Instant, ev core.Event) {
 		d.disk <- out.Persist // there is room: the core has one write at a time
 	}
 	d.sendPackets(&out)
-	if out.Admitted != 0 && d.cfg.Guard != nil {
-		d.guardDo("tell the generation", func(g Guard) error { return g.Admitted(out.Admitted) })
+	if out.Admitted != 0 {
+		d.admitted(out.Admitted)
 	}
 	if out.Lease != nil {
 		d.renew(out.Lease)
@@ -95,15 +94,6 @@ func (d *Daemon) sendPackets(out *core.Effects) {
 	}
 }
 
-func (d *Daemon) renew(l *arbiter.Lease) {
-	if d.cfg.Guard == nil || l.Generation == 0 || l.Until == 0 {
-		return
-	}
-	t := d.core.State().Timing()
-	lease := *l
-	d.guardDo("renew the lease", func(g Guard) error { return g.Renew(lease, t.StopAfter) })
-}
-
 // write is the disk's goroutine.
 func (d *Daemon) write() {
 	for {
@@ -112,9 +102,7 @@ func (d *Daemon) write() {
 			return
 		case op := <-d.disk:
 			err := d.wal.Save(wal.Update{HardState: op.HardState, Entries: op.Entries, Snapshot: op.Snapshot, Local: op.Local, Sync: true})
-			if err == nil && op.Snapshot != nil {
-				err = d.wal.Compact(op.Snapshot.GetMetadata().GetIndex())
-			}
+			d.compact(op, err)
 			if err != nil && !errors.Is(err, wal.ErrFull) {
 				// Nobody knows what is on the disk. Starting again reads it.
 				d.fatal(err)
@@ -122,5 +110,20 @@ func (d *Daemon) write() {
 			}
 			d.post(core.Persisted{ID: op.ID, Err: err})
 		}
+	}
+}
+
+// segmentsMax is how many segments the log may have before it is compacted
+// though no snapshot was taken.
+const segmentsMax = 8
+
+// compact drops what a snapshot covers. A full disk is no reason to give up:
+// it is tried again after the next write.
+func (d *Daemon) compact(op *core.Persist, err error) {
+	if err != nil || op.Snapshot == nil && d.wal.Stats().Segments <= segmentsMax {
+		return
+	}
+	if err := d.wal.Compact(op.Snapshot.GetMetadata().GetIndex()); err != nil {
+		d.log.Warn("compact the log", "err", err)
 	}
 }

@@ -12,10 +12,14 @@ import (
 	"fmt"
 	"os"
 	"runtime"
+	"runtime/debug"
+	"runtime/pprof"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
 
+	"github.com/perdure-ha/perdure/internal/arbiter"
 	"github.com/perdure-ha/perdure/internal/lab/world"
 )
 
@@ -24,12 +28,33 @@ func main() {
 	first := flag.Uint64("seed", 1, "first seed")
 	jobs := flag.Int("jobs", runtime.NumCPU(), "schedules at the same time")
 	story := flag.Bool("story", false, "tell what happens (with -seeds 1: always)")
+	broken := flag.String("broken", "", "remove a rule, to see the checkers notice: "+strings.Join(world.BrokenNames(), ", "))
+	profile := flag.String("cpuprofile", "", "write a CPU profile to this file")
 	keep := flag.Int("keep-going", 1, "stop after this many violations")
 	flag.Parse()
-	os.Exit(run(*first, *seeds, *jobs, *keep, *story || *seeds == 1))
+	debug.SetGCPercent(800) // memory is there, and schedules are short
+	rule, err := world.BrokenBy(*broken)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(2)
+	}
+	if *profile != "" {
+		f, err := os.Create(*profile)
+		if err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(2)
+		}
+		if err := pprof.StartCPUProfile(f); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(2)
+		}
+	}
+	code := run(*first, *seeds, *jobs, *keep, *story || *seeds == 1, rule)
+	pprof.StopCPUProfile()
+	os.Exit(code)
 }
 
-func run(first, seeds uint64, jobs, keep int, story bool) int {
+func run(first, seeds uint64, jobs, keep int, story bool, rule arbiter.Broken) int {
 	if story {
 		jobs = 1
 	}
@@ -54,6 +79,7 @@ func run(first, seeds uint64, jobs, keep int, story bool) int {
 				default:
 				}
 				cfg := world.Random(seed)
+				cfg.Broken = rule
 				if story {
 					cfg.Tell = tell
 				}

@@ -19,6 +19,7 @@ type checker struct {
 	Residue  time.Duration
 	Failures int
 	hnames   []string
+	seen     uint64 // the newest entry that was looked at
 	replies  map[uint64]core.Reply
 }
 
@@ -85,14 +86,34 @@ func (c *checker) applied(n *node) {
 		}
 		c.hash[s.Applied] = sum
 	}
-	if len(s.Timeline) > 0 {
-		e := &s.Timeline[len(s.Timeline)-1]
+	for i := len(s.Timeline) - 1; i >= 0 && s.Timeline[i].ID > c.seen; i-- {
+		e := &s.Timeline[i]
 		switch e.Kind {
 		case cluster.KindAssigned, cluster.KindEvicted, cluster.KindStatus, cluster.KindRetry, cluster.KindMoveCancelled:
 			if e.Reason.Code == "" {
 				c.fail("%s: entry %d (%s) without a reason", n.name, e.ID, e.Kind)
 			}
 		}
+		if e.Kind == cluster.KindEvicted {
+			c.evicted(n, s, e)
+		}
+	}
+	c.seen = max(c.seen, s.Applied)
+}
+
+// evicted is what invariant 1 stands on: when an eviction is committed, the
+// lease of the evicted generation has ended by its holder's own clock.
+func (c *checker) evicted(by *node, s *cluster.State, e *cluster.Entry) {
+	i := c.w.index(e.Node)
+	if i < 0 {
+		return
+	}
+	n := c.w.nodes[i]
+	if n.halted || c.w.now <= n.residue || !n.power || n.guard.generation == 0 {
+		return
+	}
+	if left := n.guard.until - n.local().Boot; left > 0 && s.Node(e.Node).Generation == n.guard.generation {
+		c.fail("%s applied the eviction of %s (generation %d), whose lease lives for another %v", by.name, n.name, n.guard.generation, left)
 	}
 }
 

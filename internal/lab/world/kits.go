@@ -194,7 +194,7 @@ func (g *guardian) watch(n *node) {
 	g.watching = true
 	boot := n.boot
 	end := g.until + n.w.timing().StopAfter
-	n.act(n.real(end-n.local().Boot), func() {
+	n.act(n.real(end-n.local().Boot)+time.Microsecond, func() {
 		if n.boot != boot {
 			return
 		}

@@ -262,6 +262,7 @@ func (n *node) carryOut(eff *core.Effects) {
 		}
 	}
 	for _, m := range eff.Messages {
+		w.provoke(n, m)
 		if i := w.index(m.Via); i >= 0 {
 			w.net.stream(n.idx, i, m)
 		}

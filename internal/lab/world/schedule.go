@@ -2,8 +2,10 @@ package world
 
 import (
 	"fmt"
+	"runtime/debug"
 	"time"
 
+	"github.com/perdure-ha/perdure/internal/arbiter"
 	"github.com/perdure-ha/perdure/internal/cluster"
 	"github.com/perdure-ha/perdure/internal/core"
 )
@@ -30,6 +32,8 @@ func Random(seed uint64) Config {
 	c.Seed = seed
 	c.Hierarchies = 1 + int(mix(seed+1)%2)
 	c.Detection = []time.Duration{cluster.DetectionBalanced, cluster.DetectionBalanced, cluster.DetectionFast, cluster.DetectionWide}[mix(seed+2)%4]
+	c.Provoke = mix(seed+3)%2 == 0
+	c.Changes = mix(seed+4)%4 == 0
 	return c
 }
 
@@ -42,7 +46,17 @@ func mix(v uint64) uint64 {
 
 // Torture runs one seed: the cluster comes into service, faults come one upon
 // another for a while, then they stop and everything must settle.
-func Torture(cfg Config) (Report, error) {
+func Torture(cfg Config) (r Report, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			// A core that panics has met something that must not be: the
+			// process would have died.
+			err = fmt.Errorf("panic: %v", p)
+			if cfg.Broken == (arbiter.Broken{}) {
+				err = fmt.Errorf("panic: %v\n%s", p, debug.Stack())
+			}
+		}
+	}()
 	w := New(cfg)
 	d := cfg.Detection
 	ok, err := w.RunUntil(20*d, w.settled)
@@ -53,7 +67,6 @@ func Torture(cfg Config) (Report, error) {
 		return Report{}, fmt.Errorf("not in service %v after the start:\n%s", w.now, w.picture())
 	}
 	w.tell("in service")
-	var r Report
 	until := w.now + 8*d
 	for w.now < until {
 		if err := w.Run(w.now + d/10 + w.chance(2*d)); err != nil {
@@ -62,6 +75,7 @@ func Torture(cfg Config) (Report, error) {
 		w.fault()
 		r.Faults++
 	}
+	w.calm = true
 	w.healAll()
 	healed := w.now
 	w.tell("all faults are over")
@@ -96,7 +110,15 @@ func (w *World) fault() {
 	n := w.nodes[w.rand.IntN(len(w.nodes))]
 	m := w.nodes[w.rand.IntN(len(w.nodes))]
 	long := d/4 + w.chance(3*d)
-	switch w.rand.IntN(16) {
+	kinds := 16
+	if w.cfg.Changes {
+		kinds = 24
+	}
+	switch w.rand.IntN(kinds) {
+	case 16, 17, 18, 19, 20:
+		w.changeMember(m)
+	case 21, 22, 23:
+		w.changeDetection()
 	case 0:
 		w.tell("%s: power lost", n.name)
 		n.powerOff()
@@ -192,6 +214,52 @@ func (w *World) fault() {
 				StartMove: &cluster.StartMove{Hierarchy: h, To: m.id}}})
 		}
 	}
+}
+
+// changeMember takes a vote away. The leader gives votes again by itself, so
+// configurations follow each other.
+func (w *World) changeMember(m *node) {
+	w.tell("%s becomes a learner", m.name)
+	w.ask(cluster.Command{Member: &cluster.Member{Node: m.id, As: cluster.AsLearner}})
+}
+
+func (w *World) changeDetection() {
+	d := []time.Duration{cluster.DetectionFast, cluster.DetectionBalanced, w.cfg.Detection, 2 * w.cfg.Detection}[w.rand.IntN(4)]
+	w.tell("detection time becomes %v", d)
+	w.ask(cluster.Command{SetDetection: &cluster.SetDetection{Detection: d}})
+}
+
+// ask gives a command to some node, as a person would.
+func (w *World) ask(c cluster.Command) {
+	n := w.nodes[w.rand.IntN(len(w.nodes))]
+	c.ID, c.By = w.rand.Uint64()|1, "person"
+	n.deliver(core.Propose{Command: c})
+}
+
+// provoke makes what is dangerous likely: a voter that has just promised to
+// evict a node restarts, the node is let back, and the eviction is slow.
+func (w *World) provoke(n *node, m *core.Message) {
+	if !w.cfg.Provoke || m.Answer == nil || !m.Answer.Yes || m.Answer.Phase != arbiter.Do || w.calm || !w.maybe(40) {
+		return
+	}
+	w.tell("provoked: %s promised against n%d, restarts, and n%d is let back", n.name, m.Answer.Node, m.Answer.Node)
+	lead := w.nodes[max(w.index(m.To), 0)]
+	if w.maybe(50) {
+		lead.disk.latency = w.chance(w.cfg.Detection / 2)
+		w.after(w.cfg.Detection, func() { lead.disk.latency = time.Millisecond })
+	}
+	suspect := w.nodes[max(w.index(m.Answer.Node), 0)]
+	w.after(w.chance(2*time.Millisecond), func() {
+		if !n.power || n.frozen {
+			return
+		}
+		n.stopDaemon()
+		w.isolate(suspect, false)
+		if suspect.frozen {
+			suspect.thaw()
+		}
+		n.startDaemon()
+	})
 }
 
 func (w *World) cut(from, to *node, on bool) { w.net.link(from.idx, to.idx).cut = on }

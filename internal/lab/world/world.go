@@ -17,6 +17,9 @@ type Config struct {
 	Nodes, Witnesses int
 	Hierarchies      int
 	Detection        time.Duration
+	// Provoke adds faults at the most dangerous moments; Changes adds changes of
+	// members and of the detection time.
+	Provoke, Changes bool
 	// Broken removes a rule from every core, for negative controls.
 	Broken arbiter.Broken
 	// Tell receives the story, a line per event worth telling; nil: none.
@@ -31,6 +34,8 @@ type World struct {
 	queue queue
 	seq   uint64
 
+	steps uint64
+	calm  bool // no fault any more
 	nodes []*node
 	net   network
 	check checker
@@ -82,14 +87,25 @@ func (w *World) at(t time.Duration, do func()) {
 // Run lets the world go on until the time, or until an invariant is violated.
 func (w *World) Run(until time.Duration) error {
 	for len(w.queue) > 0 && w.queue[0].at <= until {
-		it := heap.Pop(&w.queue).(item)
-		w.now = it.at
-		it.do()
-		if err := w.check.after(); err != nil {
+		if err := w.step(); err != nil {
 			return err
 		}
 	}
 	w.now = until
+	return w.check.after()
+}
+
+// stepsMax bounds a run: a healthy one needs a hundredth of it. Whoever asks to
+// be woken again and again at the same moment is found by it.
+const stepsMax = 3_000_000
+
+func (w *World) step() error {
+	it := heap.Pop(&w.queue).(item)
+	w.now = it.at
+	it.do()
+	if w.steps++; w.steps > stepsMax {
+		w.check.fail("no end after %d steps", w.steps)
+	}
 	return w.check.after()
 }
 
@@ -101,10 +117,7 @@ func (w *World) RunUntil(until time.Duration, cond func() bool) (bool, error) {
 			w.now = until
 			return cond(), w.check.after()
 		}
-		it := heap.Pop(&w.queue).(item)
-		w.now = it.at
-		it.do()
-		if err := w.check.after(); err != nil {
+		if err := w.step(); err != nil {
 			return false, err
 		}
 	}

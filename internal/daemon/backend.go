@@ -1,0 +1,217 @@
+package daemon
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"time"
+
+	"github.com/perdure-ha/perdure/internal/api"
+	"github.com/perdure-ha/perdure/internal/cluster"
+	"github.com/perdure-ha/perdure/internal/core"
+	"github.com/perdure-ha/perdure/internal/message"
+	"github.com/perdure-ha/perdure/internal/pki"
+	"github.com/perdure-ha/perdure/internal/platform/clock"
+)
+
+var _ api.Backend = (*Daemon)(nil)
+
+// serve starts the API and returns what ends it.
+func (d *Daemon) serve() (func(), error) {
+	l, err := api.Listen(d.cfg.RunDir)
+	if err != nil {
+		return nil, err
+	}
+	s := api.NewServer(d, kits{}, d.log)
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		if err := s.Serve(l); err != nil {
+			d.fatal(fmt.Errorf("serve the API on %s: %w", api.SocketPath(d.cfg.RunDir), err))
+		}
+	}()
+	return func() {
+		_ = s.Close()
+		<-done
+	}, nil
+}
+
+// State is the replicated state as applied here.
+func (d *Daemon) State() *cluster.State {
+	if v := d.view.Load(); v != nil {
+		return v.state
+	}
+	return &cluster.State{Version: cluster.StateVersion}
+}
+
+// Changed returns a channel that is closed at the next change.
+func (d *Daemon) Changed() <-chan struct{} { return d.changed.wait() }
+
+// Propose carries a command to the leader and waits for its outcome.
+func (d *Daemon) Propose(ctx context.Context, c cluster.Command) (cluster.Result, error) {
+	for c.ID == 0 {
+		c.ID = seed()
+	}
+	answer := d.asked.expect(c.ID)
+	defer d.asked.forget(c.ID)
+	began := time.Now()
+	d.post(core.Propose{Command: c})
+	select {
+	case r := <-answer:
+		if r.Unknown {
+			return cluster.Result{}, message.New(message.ProposalUnknown, time.Since(began).Round(time.Second))
+		}
+		return r.Result, nil
+	case <-ctx.Done():
+		return cluster.Result{}, message.New(message.ProposalUnknown, time.Since(began).Round(time.Second)).Wrap(ctx.Err())
+	case <-d.ctx.Done():
+		return cluster.Result{}, message.New(message.Stopping, d.id.Name)
+	}
+}
+
+// Local is what this node knows by itself.
+func (d *Daemon) Local() api.Local {
+	l := api.Local{Self: d.id.Node, Software: d.cfg.Software, Alarms: d.alarms.standing()}
+	if v := d.view.Load(); v != nil {
+		now := clock.Now()
+		l.Leader, l.Term = v.view.Leader, v.view.Term
+		l.LeaseAlive, l.LeaseLeft = v.lease.Alive(now), max(v.lease.Until-now.Boot, 0)
+		heard := 0
+		for _, h := range v.view.Heard {
+			ago := now.Mono - h.At
+			if h.At == 0 {
+				ago = -1
+			}
+			l.Nodes = append(l.Nodes, api.NodeHeard{Node: h.Node, Ago: ago})
+			if v.state.IsVoter(h.Node) && ago >= 0 && ago < v.state.Detection/2 {
+				heard++
+			}
+		}
+		if v.state.IsVoter(d.id.Node) {
+			heard++
+		}
+		l.Quorum = len(v.state.Voters) > 0 && heard >= v.state.Majority()
+	}
+	for _, p := range d.ep.Stats() {
+		l.Paths = append(l.Paths, api.PathState{
+			Peer: p.Peer, Network: p.Network, Local: p.Local.String(), Remote: p.Remote.String(), State: p.State.String(),
+			Sent: p.Sent, Received: p.Received, Lost: p.Lost, RTT: p.RTT.P50, Worst: p.RTT.P99, Heard: p.LastHeard,
+		})
+		l.WorstRTT = max(l.WorstRTT, p.RTT.P99)
+	}
+	if d.cfg.Guard != nil {
+		if g, err := d.cfg.Guard.Hello(); err == nil {
+			l.Guarded.Gate, l.Guarded.Session = g.Gate, g.Session
+			switch {
+			case g.Watchdog == 0:
+				l.Guarded.Watchdog = "none"
+			case g.WatchdogArmed:
+				l.Guarded.Watchdog = fmt.Sprintf("armed, %v", g.Watchdog)
+			default:
+				l.Guarded.Watchdog = fmt.Sprintf("%v, armed when the first hierarchy starts", g.Watchdog)
+			}
+			l.Alarms = append(l.Alarms, g.Weaker...)
+		}
+	}
+	if how := d.stopping.Load(); how != nil {
+		l.Stopping = string(*how)
+	}
+	return l
+}
+
+// CreateToken makes a one-time join token.
+func (d *Daemon) CreateToken(ctx context.Context, role cluster.Role, valid time.Duration) (string, error) {
+	t := pki.Token{Cluster: d.id.Cluster, CAPin: pki.Pin(d.creds.CA()), Secret: pki.NewSecret(), Expires: time.Now().Add(valid)}
+	s := d.State()
+	for _, n := range s.Nodes {
+		// Only nodes answer a join: they hold the CA's key. This one first.
+		if n.Role != cluster.RoleNode {
+			continue
+		}
+		var own []string
+		for _, p := range commPaths(n.Paths) {
+			own = append(own, p.Address.String())
+		}
+		if n.ID == d.id.Node {
+			t.Addresses = append(own, t.Addresses...)
+		} else {
+			t.Addresses = append(t.Addresses, own...)
+		}
+	}
+	if len(t.Addresses) > 16 {
+		t.Addresses = t.Addresses[:16]
+	}
+	text, err := t.Encode()
+	if err != nil {
+		return "", err
+	}
+	res, err := d.Propose(ctx, cluster.Command{AddToken: &cluster.AddToken{
+		Token:   cluster.Token{Hash: secretHash(t.Secret), ExpiresUnix: t.Expires.Unix(), Role: role},
+		NowUnix: time.Now().Unix(),
+	}})
+	if err != nil {
+		return "", err
+	}
+	if res.Refused() {
+		return "", message.Reason(res.Refusal).Err()
+	}
+	return text, nil
+}
+
+// Stop ends the daemon in the given way.
+func (d *Daemon) Stop(ctx context.Context, how api.StopMode) error {
+	d.stopping.Store(&how)
+	d.changed.wake()
+	if how != api.StopKeep || d.cfg.Guard == nil {
+		d.post(core.Shutdown{Move: how == api.StopMove})
+		select {
+		case <-d.ctx.Done():
+			return nil
+		case <-ctx.Done():
+			return message.New(message.StopUnfinished, d.id.Name).Wrap(ctx.Err())
+		}
+	}
+	d.post(core.Manage{Unmanaged: true})
+	for {
+		changed := d.Changed()
+		if me := d.State().Node(d.id.Node); me != nil && me.Presence == cluster.Unmanaged {
+			break
+		}
+		select {
+		case <-changed:
+		case <-d.ctx.Done():
+			return nil
+		case <-ctx.Done():
+			return message.New(message.StopUnfinished, d.id.Name).Wrap(ctx.Err())
+		}
+	}
+	if err := d.cfg.Guard.Unmanaged(true); err != nil {
+		return err
+	}
+	d.log.Info(message.Text(message.English, message.KeptRunning, d.id.Name))
+	// The guardian hands over and ends when it is told to stop by its own
+	// parent; until then it lets a new daemon take over.
+	d.end(errDeparted)
+	if d.cfg.StopGuardian != nil {
+		d.cfg.StopGuardian()
+	}
+	return nil
+}
+
+// StopOnSignal is what a termination signal does: services move to other nodes
+// and the node leaves.
+func (d *Daemon) StopOnSignal(sig <-chan os.Signal) {
+	select {
+	case <-d.ctx.Done():
+	case <-sig:
+		ctx, cancel := context.WithTimeout(context.Background(), core.LeaveDeadline)
+		defer cancel()
+		if err := d.Stop(ctx, api.StopMove); err != nil {
+			d.log.Error("stop", "err", err)
+			d.end(errDeparted)
+		}
+	}
+}
+
+// CheckPaths completes and checks comm paths that a person gave.
+func (d *Daemon) CheckPaths(paths []cluster.Path) error { return CheckPaths(paths) }

@@ -1,0 +1,110 @@
+package daemon
+
+import (
+	"context"
+	"time"
+
+	"github.com/perdure-ha/perdure/internal/arbiter"
+	"github.com/perdure-ha/perdure/internal/cluster"
+	"github.com/perdure-ha/perdure/internal/core"
+	"github.com/perdure-ha/perdure/internal/decide"
+	"github.com/perdure-ha/perdure/internal/guard"
+	"github.com/perdure-ha/perdure/internal/guardian"
+	"github.com/perdure-ha/perdure/internal/message"
+)
+
+// resetTimeout bounds how long the guardian may take to leave nothing running.
+// Until then the node stays out of the cluster, which is safe.
+const resetTimeout = 2 * time.Minute
+
+// Guard is the guardian as the daemon uses it: *guardian.Client.
+type Guard interface {
+	Hello() (guardian.State, error)
+	Admitted(cluster.Generation) error
+	Renew(guard.Renew) error
+	Guard(hierarchy string, e cluster.Epoch, addrs []guard.Address, cgroups []string) error
+	Unguard(hierarchy string) error
+	Revoke(hierarchy string) error
+	Reset(ctx context.Context) (session string, err error)
+	Unmanaged(on bool) error
+	Events() <-chan guard.Notice
+}
+
+var _ Guard = (*guardian.Client)(nil)
+
+// renew moves the deadlines outside this process.
+func (d *Daemon) renew(l *arbiter.Lease) {
+	if d.cfg.Guard == nil || l.Generation == 0 || l.Until == 0 {
+		return
+	}
+	err := d.cfg.Guard.Renew(guard.Renew{Generation: l.Generation, Until: l.Until, Gate: l.Gate,
+		StopAfter: d.core.State().Timing().StopAfter})
+	if err != nil {
+		d.log.Error("renew the lease at the guardian", "err", err)
+	}
+}
+
+// admitted tells the guardian before any renewal of that generation.
+func (d *Daemon) admitted(g cluster.Generation) {
+	if d.cfg.Guard == nil {
+		return
+	}
+	if err := d.cfg.Guard.Admitted(g); err != nil {
+		d.log.Error("tell the guardian the generation", "generation", g, "err", err)
+	}
+}
+
+// resetGuard has everything on this node killed, then begins a new session.
+func (d *Daemon) resetGuard(why cluster.Reason) {
+	d.log.Warn(message.Reason(why).String())
+	d.group.Go(func() {
+		d.acts.forget()
+		ctx, cancel := context.WithTimeout(d.ctx, resetTimeout)
+		defer cancel()
+		session, err := d.cfg.Guard.Reset(ctx)
+		if err != nil {
+			if d.ctx.Err() == nil {
+				// Whether something is left is unknown: this node must not say
+				// that it is clean. Starting again tries again.
+				d.fatal(message.New(message.ResetFailed, err).Wrap(err))
+			}
+			return
+		}
+		d.post(core.Reset{Session: session})
+	})
+}
+
+// watchGuard passes on what the guardian did by itself.
+func (d *Daemon) watchGuard() {
+	events := d.cfg.Guard.Events()
+	for {
+		select {
+		case <-d.ctx.Done():
+			return
+		case n, ok := <-events:
+			if !ok {
+				// Nothing holds the deadlines any more.
+				d.fatal(message.New(message.GuardianGone))
+				return
+			}
+			if n.Reason.Code != "" {
+				d.log.Warn(message.Reason(n.Reason).String(), "notice", n.Kind, "hierarchy", n.Hierarchy)
+			}
+			switch n.Kind {
+			case guard.NoticeDoubt, guard.NoticeFrozen, guard.NoticeKilled:
+				d.post(core.Doubt{})
+			}
+		}
+	}
+}
+
+// adopt tells the core what an earlier daemon left guarded.
+func (d *Daemon) adopt(found []guard.Guarded) {
+	var running []decide.Running
+	for _, g := range found {
+		running = append(running, decide.Running{Hierarchy: g.Hierarchy, Epoch: g.Epoch, Resources: d.acts.adopt(g.Hierarchy)})
+	}
+	if len(running) > 0 {
+		d.events <- core.Adopted{Running: running}
+	}
+}
