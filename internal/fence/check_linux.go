@@ -1,16 +1,20 @@
 package fence
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io/fs"
 	"net/netip"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/google/nftables"
-	"github.com/vishvananda/netlink"
+	"github.com/mdlayher/netlink"
+	rtnetlink "github.com/vishvananda/netlink"
 	"github.com/vishvananda/netns"
+	"golang.org/x/sys/unix"
 )
 
 // takeOver reads what an earlier process of this instance left in the kernel.
@@ -95,11 +99,16 @@ func (g *nft) Check() error {
 	if g.able.netdev && !slices.Equal(g.present(), g.hooked) { // a device came or went
 		return g.wrap("check", g.rebuild())
 	}
+	now, err := g.rulesetGeneration()
+	if err == nil && now == g.generation+g.commits {
+		return nil // nobody but this gate changed anything
+	}
 	whole, err := g.whole()
 	if err != nil {
 		return g.wrap("check", errors.Join(err, g.dial()))
 	}
 	if whole {
+		g.generation, g.commits = now, 0
 		return nil
 	}
 	if !g.window.Forever {
@@ -109,6 +118,35 @@ func (g *nft) Check() error {
 		return g.wrap("check", err)
 	}
 	return ErrRebuilt
+}
+
+// rulesetGeneration is the number that the kernel raises with every change of
+// any table of this network namespace.
+func (g *nft) rulesetGeneration() (uint32, error) {
+	_ = g.socket.SetDeadline(time.Now().Add(netlinkDeadline))
+	reply, err := g.socket.Execute(netlink.Message{
+		Header: netlink.Header{Type: unix.NFNL_SUBSYS_NFTABLES<<8 | unix.NFT_MSG_GETGEN, Flags: netlink.Request},
+		Data:   make([]byte, 4), // struct nfgenmsg: any family
+	})
+	if err != nil {
+		return 0, err
+	}
+	for _, m := range reply {
+		if len(m.Data) < 4 {
+			continue
+		}
+		d, err := netlink.NewAttributeDecoder(m.Data[4:])
+		if err != nil {
+			return 0, err
+		}
+		d.ByteOrder = binary.BigEndian
+		for d.Next() {
+			if d.Type() == unix.NFTA_GEN_ID {
+				return d.Uint32(), d.Err()
+			}
+		}
+	}
+	return 0, errors.New("the kernel didn't say the ruleset's generation")
 }
 
 func (g *nft) whole() (bool, error) {
@@ -147,7 +185,7 @@ func (g *nft) whole() (bool, error) {
 
 // existsIn reports whether a device exists in another network namespace.
 func existsIn(ns int, device string) bool {
-	h, err := netlink.NewHandleAt(netns.NsHandle(ns))
+	h, err := rtnetlink.NewHandleAt(netns.NsHandle(ns))
 	if err != nil {
 		return false
 	}

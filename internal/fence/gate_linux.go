@@ -39,6 +39,9 @@ type nft struct {
 	window    Window
 	// hooked are the devices that have their chains.
 	hooked []string
+	// generation is the kernel's number of the ruleset at the last Check, and
+	// commits how often this gate changed it since.
+	generation, commits uint32
 	// renewal is the last transaction of Open; nil: it must be written.
 	renewal *renewal
 }
@@ -92,6 +95,7 @@ func (g *nft) commit() error {
 	_ = g.socket.SetDeadline(time.Now().Add(netlinkDeadline))
 	err := g.conn.Flush()
 	if err == nil {
+		g.commits++
 		return nil
 	}
 	return errors.Join(err, g.dial())

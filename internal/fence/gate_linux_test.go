@@ -332,3 +332,13 @@ func TestRemoveAddress(t *testing.T) {
 		t.Error("another address was removed")
 	}
 }
+
+func BenchmarkCheck(b *testing.B) {
+	g, stop := benchGate(b)
+	defer stop()
+	for b.Loop() {
+		if err := g.Check(); err != nil {
+			b.Fatal(err)
+		}
+	}
+}

@@ -119,6 +119,7 @@ func (g *nft) renew(addrs []netip.Addr, w Window) error {
 		g.renewal = nil
 		return errors.Join(err, g.dial())
 	}
+	g.commits++
 	return nil
 }
 

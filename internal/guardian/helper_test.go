@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-func run(t *testing.T, name string, args ...string) string {
+func run(t testing.TB, name string, args ...string) string {
 	t.Helper()
 	out, err := exec.Command(name, args...).CombinedOutput()
 	if err != nil {
@@ -18,7 +18,7 @@ func run(t *testing.T, name string, args ...string) string {
 }
 
 // eventually polls until want, or fails after the deadline.
-func eventually(t *testing.T, within time.Duration, what string, want func() bool) {
+func eventually(t testing.TB, within time.Duration, what string, want func() bool) {
 	t.Helper()
 	deadline := time.After(within)
 	tick := time.NewTicker(5 * time.Millisecond)
@@ -32,7 +32,7 @@ func eventually(t *testing.T, within time.Duration, what string, want func() boo
 	}
 }
 
-func deadlineOf(t *testing.T, d time.Duration) (context.Context, context.CancelFunc) {
+func deadlineOf(t testing.TB, d time.Duration) (context.Context, context.CancelFunc) {
 	t.Helper()
 	return context.WithTimeout(context.Background(), d)
 }

@@ -15,6 +15,7 @@ type link interface {
 	// Send gives up after a short time: a peer that doesn't read must not hold
 	// the sender.
 	Send(b []byte) error
+	// Receive returns a message that is valid until the next call.
 	Receive() ([]byte, error)
 	Close() error
 }

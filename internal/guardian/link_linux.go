@@ -12,7 +12,10 @@ import (
 
 // packets is a SEQPACKET socket: the kernel keeps the bounds, and says when the
 // other end is gone.
-type packets struct{ conn *net.UnixConn }
+type packets struct {
+	conn *net.UnixConn
+	buf  [maxMessage + 1]byte // of Receive
+}
 
 // newPackets returns the guardian's end, and the daemon's as a file to be
 // inherited.
@@ -48,7 +51,7 @@ func packetsOf(fd uintptr) (link, error) {
 		_ = c.Close()
 		return nil, fmt.Errorf("file descriptor %d is no unix socket", fd)
 	}
-	return &packets{u}, nil
+	return &packets{conn: u}, nil
 }
 
 func (p *packets) Send(b []byte) error {
@@ -60,12 +63,11 @@ func (p *packets) Send(b []byte) error {
 }
 
 func (p *packets) Receive() ([]byte, error) {
-	b := make([]byte, maxMessage+1)
-	n, err := p.conn.Read(b)
+	n, err := p.conn.Read(p.buf[:])
 	if err == nil && n == 0 {
 		err = io.EOF
 	}
-	return b[:n], err
+	return p.buf[:n], err
 }
 
 func (p *packets) Close() error { return p.conn.Close() }

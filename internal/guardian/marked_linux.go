@@ -16,11 +16,15 @@ import (
 // guardian whose environment names it. A process that cleared its environment is
 // not found: a weaker class.
 
-func marked(hierarchy string) []proc.ID {
-	below := proc.Find(proc.Match{Root: os.Getpid()})
+func marked(hierarchy string) ([]proc.ID, error) {
+	self, err := proc.Identify(os.Getpid())
+	if err != nil {
+		return nil, fmt.Errorf("look for the processes of %s: %w", hierarchy, err)
+	}
+	below := proc.Find(proc.Match{Root: self})
 	return slices.DeleteFunc(proc.Find(proc.Match{Mark: "PERDURE_HIERARCHY=" + hierarchy}), func(id proc.ID) bool {
 		return !slices.Contains(below, id)
-	})
+	}), nil
 }
 
 func freezeMarked(ctx context.Context, hierarchy string, on bool) error {
@@ -41,7 +45,11 @@ func untilNone(ctx context.Context, hierarchy string, sig syscall.Signal, wanted
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		left := slices.DeleteFunc(marked(hierarchy), func(id proc.ID) bool { return wanted(id) || !id.Alive() })
+		left, err := marked(hierarchy)
+		if err != nil {
+			return err
+		}
+		left = slices.DeleteFunc(left, func(id proc.ID) bool { return wanted(id) || !id.Alive() })
 		if len(left) == 0 {
 			return nil
 		}
