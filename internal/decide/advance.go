@@ -45,6 +45,12 @@ func (x *Executor) advance(now time.Duration, r *run) {
 			return
 		}
 	}
+	if r.down.set && r.allOff() && r.sweep {
+		if r.act.act != Kill && now >= r.retryAt {
+			x.ask(now, r, Kill, r.down.why)
+		}
+		return
+	}
 	if r.down.set && r.allOff() && (r.guard == guardOn || r.guard == guardAsked) {
 		x.ask(now, r, Unguard, cluster.Because(message.GuardIsOver, r.name, x.name()))
 		r.guard = guardEnding
@@ -178,7 +184,7 @@ func (x *Executor) emit(now time.Duration, r *run, act Act, a Action) action {
 func (x *Executor) killAll(now time.Duration, r *run) {
 	if !r.begun {
 		r.begun = true
-		r.kill = r.kill || !r.allOff()
+		r.kill = r.kill || !r.stopped()
 		if r.guard != guardEnding {
 			r.act = action{}
 		}

@@ -76,7 +76,7 @@ func (x *Executor) Adopt(now cluster.Instant, found []Running) {
 	x.mark = strconv.FormatUint(mix(x.seed^uint64(now.Boot)), 36)
 	x.markSent = -1
 	for _, r := range x.runs {
-		r.inherited = true
+		r.inherited, r.sweep = true, true
 	}
 }
 

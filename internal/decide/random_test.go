@@ -11,7 +11,7 @@ import (
 
 var (
 	seedFlag  = flag.Uint64("seed", 1, "first seed of TestRandom")
-	seedsFlag = flag.Int("seeds", 150, "how many seeds TestRandom plays")
+	seedsFlag = flag.Int("seeds", 60, "how many seeds TestRandom plays")
 	storyFlag = flag.Bool("story", false, "tell what happened in TestRandom")
 )
 

@@ -23,7 +23,7 @@ type report struct {
 func (x *Executor) report(now time.Duration, r *run) {
 	r.reportAt = cluster.Never
 	h := x.state.Hierarchy(r.name)
-	if r.inherited || h == nil || x.paused() && !(r.down.set && r.allOff()) {
+	if r.inherited || h == nil || x.paused() && !(r.down.set && r.stopped()) {
 		return
 	}
 	want := x.compose(r)
@@ -123,7 +123,7 @@ func (x *Executor) compose(r *run) report {
 	switch {
 	case stuckOne != nil:
 		rep.status, rep.reason, rep.resource = cluster.Unknown, stuckOne.why, stuckOne.spec.Name
-	case r.down.set && !r.allOff():
+	case r.down.set && !r.stopped():
 		rep.status, rep.reason, rep.resource = cluster.Stopping, r.down.why, r.down.resource
 	case r.down.set && r.down.final == cluster.Failed:
 		rep.status, rep.reason, rep.resource = cluster.Failed, r.down.why, r.down.resource

@@ -78,7 +78,7 @@ func (x *Executor) guardDone(now time.Duration, r *run, result Result) {
 			r.retryAt = now + killRetry
 			return
 		}
-		r.kill = false
+		r.kill, r.sweep = false, false
 		for _, res := range r.all {
 			res.stage = off
 		}
@@ -246,7 +246,7 @@ func (x *Executor) due() time.Duration {
 		}
 		if r.act.id != 0 {
 			next = min(next, r.act.deadline)
-		} else if r.lost && r.kill {
+		} else if r.lost && r.kill || !paused && r.down.set && r.sweep && r.allOff() {
 			next = min(next, r.retryAt)
 		}
 		for _, res := range r.all {

@@ -26,6 +26,9 @@ type run struct {
 	// inherited: an earlier daemon of this boot may have done anything under
 	// this epoch; found reports whether something was proven to run.
 	inherited, found bool
+	// sweep: there may be resources that the state doesn't name any more, so
+	// that only a Kill of everything proves that nothing is left.
+	sweep bool
 	// served: it was in service as a whole under this epoch. known: its first
 	// resources are taken over; what comes later was added.
 	served, known bool
@@ -99,7 +102,7 @@ func (x *Executor) begin(now time.Duration, h *cluster.Hierarchy) *run {
 		r.up = cluster.Because(message.AssignedFirst, h.Name, x.name())
 	}
 	if x.inherit {
-		r.inherited = true
+		r.inherited, r.sweep = true, true
 		r.served = h.Status.Serving()
 		r.gap = true
 		if f := x.foundOf(h.Name); f != nil && f.Epoch == h.Epoch {
@@ -202,6 +205,9 @@ func (r *run) allOff() bool {
 	}
 	return true
 }
+
+// stopped reports whether surely nothing of the hierarchy is left.
+func (r *run) stopped() bool { return r.allOff() && !r.sweep }
 
 // finished reports whether the run can be forgotten: the node owns the
 // hierarchy no more and nothing of it is left.

@@ -290,7 +290,15 @@ func (n *toyNode) restartDaemon() {
 		var found []Running
 		for _, h := range []string{"db", "web"} {
 			if e, ok := n.guards[h]; ok {
-				found = append(found, Running{Hierarchy: h, Epoch: e})
+				f := Running{Hierarchy: h, Epoch: e}
+				if n.w.rand.IntN(2) == 0 { // it may be known what was started
+					for _, k := range n.keys(h) {
+						if n.running[k] {
+							f.Resources = append(f.Resources, cluster.Resource{Name: k[len(h)+1:], Kit: k[len(h)+1:]})
+						}
+					}
+				}
+				found = append(found, f)
 			}
 		}
 		n.x.Adopt(n.w.instant(), found)
