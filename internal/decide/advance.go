@@ -29,7 +29,11 @@ func (x *Executor) advance(now time.Duration, r *run) {
 		r.inherited = false // stopping needs no knowledge of what runs
 	}
 	if r.guard == guardOff && !r.down.set {
-		x.ask(now, r, Guard, r.up)
+		why := r.up
+		if r.inherited {
+			why = cluster.Because(message.CheckedAfterDaemonRestart, r.name, x.name())
+		}
+		x.ask(now, r, Guard, why)
 		r.guard = guardAsked
 	}
 	for moved := true; moved; {
