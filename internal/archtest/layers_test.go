@@ -68,6 +68,7 @@ var meetings = []struct{ from, to, reason string }{
 	{"internal/*", "internal/platform", "platform is the operating system: clocks, atomic files, processes"},
 	{"internal/*", "internal/platform/*", "platform is the operating system: clocks, atomic files, processes"},
 	{"internal/kit/*", "internal/kit", "kit is the contract that its kits fulfil; they don't know each other"},
+	{"internal/kit/all", "internal/kit/*", "the one list of kits"},
 	{"internal/guardian", "internal/fence", "the guardian is the process that holds gate and watchdog"},
 }
 

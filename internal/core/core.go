@@ -82,7 +82,9 @@ type Core struct {
 	mayLead    bool // a witness that refused a shorter log
 
 	lease        arbiter.Lease
-	served       bool // the lease as the executor knows it
+	served       bool          // the lease as the executor knows it
+	unmanage     bool          // this node's services are to run on without it
+	manageAt     time.Duration // Mono when to ask for that again
 	leaving      bool
 	moveFirst    bool
 	departed     bool
@@ -195,7 +197,7 @@ func (c *Core) Step(now cluster.Instant, ev Event) Effects {
 	case Shutdown:
 		c.leaving, c.moveFirst = true, e.Move
 	case Manage:
-		c.manage(now, e.Unmanaged)
+		c.unmanage, c.manageAt = e.Unmanaged, 0
 	}
 	c.work(now)
 	out := c.out

@@ -18,6 +18,7 @@ func (c *Core) execute(now cluster.Instant) {
 		c.inside(now, cmd)
 	}
 	c.admit(now)
+	c.manage(now)
 }
 
 // admit asks for a generation for this boot, as long as it has none.
@@ -40,12 +41,23 @@ func (c *Core) admit(now cluster.Instant) {
 	})
 }
 
-// manage begins or ends the unmanaged state of this node.
-func (c *Core) manage(now cluster.Instant, unmanaged bool) {
-	if g := c.holder.Generation(); g != 0 {
-		c.inside(now, cluster.Command{SetUnmanaged: &cluster.SetUnmanaged{Node: c.self, Generation: g, On: unmanaged}})
+// manage brings the unmanaged state of this node to what is wanted: a daemon
+// that runs manages, until it is asked to leave the services alone.
+func (c *Core) manage(now cluster.Instant) {
+	me := c.state.Node(c.self)
+	g := c.holder.Generation()
+	if me == nil || g == 0 || (me.Presence == cluster.Unmanaged) == c.unmanage || now.Mono < c.manageAt {
+		return
 	}
+	c.manageAt = now.Mono + c.state.Detection/2
+	c.inside(now, cluster.Command{
+		SetUnmanaged: &cluster.SetUnmanaged{Node: c.self, Generation: g, On: c.unmanage},
+		Reason:       cluster.Because(ReasonPlannedStop, me.Name),
+	})
 }
+
+// ReasonPlannedStop: the daemon of node {0} is stopped or started as planned.
+const ReasonPlannedStop = "PD1016"
 
 // leave carries a clean stop through: nothing is owned any more, leadership is
 // handed over, the departure is committed.

@@ -3,7 +3,6 @@ package daemon
 import (
 	"context"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/perdure-ha/perdure/internal/api"
@@ -158,9 +157,11 @@ func (d *Daemon) CreateToken(ctx context.Context, role cluster.Role, valid time.
 	return text, nil
 }
 
-// Stop ends the daemon in the given way.
+// Stop ends the daemon and its guardian in the given way.
 func (d *Daemon) Stop(ctx context.Context, how api.StopMode) error {
-	d.stopping.Store(&how)
+	if !d.stopping.CompareAndSwap(nil, &how) {
+		return message.New(message.Stopping, d.id.Name)
+	}
 	d.changed.wake()
 	if how != api.StopKeep || d.cfg.Guard == nil {
 		d.post(core.Shutdown{Move: how == api.StopMove})
@@ -185,32 +186,53 @@ func (d *Daemon) Stop(ctx context.Context, how api.StopMode) error {
 			return message.New(message.StopUnfinished, d.id.Name).Wrap(ctx.Err())
 		}
 	}
+	// From here on the cluster knows that nobody takes over; now the guardian
+	// may drop its deadlines.
 	if err := d.cfg.Guard.Unmanaged(true); err != nil {
 		return err
 	}
 	d.log.Info(message.Text(message.English, message.KeptRunning, d.id.Name))
-	// The guardian hands over and ends when it is told to stop by its own
-	// parent; until then it lets a new daemon take over.
-	d.end(errDeparted)
-	if d.cfg.StopGuardian != nil {
-		d.cfg.StopGuardian()
-	}
+	d.depart()
 	return nil
 }
 
-// StopOnSignal is what a termination signal does: services move to other nodes
-// and the node leaves.
-func (d *Daemon) StopOnSignal(sig <-chan os.Signal) {
+// depart ends this daemon for good, and its guardian with it: otherwise the
+// guardian would start it again.
+func (d *Daemon) depart() {
+	if d.stopping.Load() != nil && d.cfg.StopGuardian != nil {
+		d.cfg.StopGuardian()
+	}
+	d.end(errDeparted)
+}
+
+// stopOnSignal is what a termination signal does: services move to other nodes
+// and the node leaves, unless a stop is under way already.
+func (d *Daemon) stopOnSignal(signal context.Context) {
 	select {
 	case <-d.ctx.Done():
-	case <-sig:
-		ctx, cancel := context.WithTimeout(context.Background(), core.LeaveDeadline)
-		defer cancel()
-		if err := d.Stop(ctx, api.StopMove); err != nil {
-			d.log.Error("stop", "err", err)
-			d.end(errDeparted)
-		}
+		return
+	case <-signal.Done():
 	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(signal), core.LeaveDeadline)
+	defer cancel()
+	if err := d.Stop(ctx, api.StopMove); err != nil && !message.Has(err, message.Stopping) {
+		d.log.Error("stop", "err", err)
+		d.end(errDeparted)
+	}
+}
+
+// remanage tells the guardian that deadlines hold again, once the cluster
+// agreed and a lease lives.
+func (d *Daemon) remanage(s *cluster.State) {
+	me := s.Node(d.id.Node)
+	if !d.unmanaged || d.stopping.Load() != nil || me == nil || me.Presence != cluster.Present || !d.core.Lease().Alive(clock.Now()) {
+		return
+	}
+	if err := d.cfg.Guard.Unmanaged(false); err != nil {
+		d.log.Error("end the unmanaged state at the guardian", "err", err)
+		return
+	}
+	d.unmanaged = false
 }
 
 // CheckPaths completes and checks comm paths that a person gave.

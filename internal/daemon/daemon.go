@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"log/slog"
@@ -56,7 +55,6 @@ type Daemon struct {
 	acts   *acts
 	events chan core.Event
 	disk   chan *core.Persist
-	boot   string // the guardian's session; empty on a witness
 
 	ctx   context.Context
 	end   context.CancelCauseFunc
@@ -73,7 +71,11 @@ type Daemon struct {
 	timing  time.Duration
 	// stopping is how the node is being stopped, once it is.
 	stopping atomic.Pointer[api.StopMode]
-	departed atomic.Bool
+	// first is the event that the loop begins with.
+	first core.Event
+	// unmanaged reports whether the guardian was found without deadlines; the
+	// loop's alone.
+	unmanaged bool
 }
 
 // errDeparted ends a daemon that left cleanly.
@@ -124,12 +126,15 @@ func open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 		Self: id.Node, Role: id.Role, Seed: seed(), Disk: core.Disk(found), Software: cfg.Software,
 	}
 	var running []guard.Guarded
+	earlier := false
 	if cfg.Guard != nil {
 		hello, err := cfg.Guard.Hello()
 		if err != nil {
 			return nil, err
 		}
-		d.boot, conf.Session, running = hello.Session, hello.Session, hello.Guarded
+		conf.Session, running, d.unmanaged = hello.Session, hello.Guarded, hello.Unmanaged
+		earlier = hello.Generation != 0 || len(running) > 0
+		d.showWeaker(&hello)
 	}
 	d.core, err = core.New(clock.Now(), conf)
 	if err != nil {
@@ -139,7 +144,8 @@ func open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 	if err := d.openPaths(key); err != nil {
 		return nil, err
 	}
-	if cfg.Guard != nil {
+	d.first = core.Tick{}
+	if earlier {
 		d.adopt(running)
 	}
 	return d, nil
@@ -174,7 +180,7 @@ func (d *Daemon) close() {
 	}
 }
 
-func (d *Daemon) instance() string { return cmp.Or(d.cfg.Instance, "perdure") }
+func (d *Daemon) instance() string { return d.cfg.instance() }
 
 // run is the daemon's life after it was opened.
 func (d *Daemon) run() error {

@@ -98,13 +98,23 @@ func (d *Daemon) watchGuard() {
 	}
 }
 
-// adopt tells the core what an earlier daemon left guarded.
+// adopt tells the core what an earlier daemon of this session left guarded: it
+// must know that there was one even if nothing is.
 func (d *Daemon) adopt(found []guard.Guarded) {
 	var running []decide.Running
 	for _, g := range found {
 		running = append(running, decide.Running{Hierarchy: g.Hierarchy, Epoch: g.Epoch, Resources: d.acts.adopt(g.Hierarchy)})
 	}
-	if len(running) > 0 {
-		d.events <- core.Adopted{Running: running}
+	d.first = core.Adopted{Running: running}
+}
+
+// showWeaker says in the log what this node is without, and what was cleaned up
+// after an earlier boot.
+func (d *Daemon) showWeaker(s *guardian.State) {
+	for _, w := range s.Weaker {
+		d.log.Warn(message.Reason(w).String())
+	}
+	for _, c := range s.Cleaned {
+		d.log.Warn("left by an earlier run and removed", "what", c)
 	}
 }

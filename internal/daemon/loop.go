@@ -25,9 +25,12 @@ func seed() uint64 {
 func (d *Daemon) loop() {
 	timer := time.NewTimer(0)
 	defer timer.Stop()
-	d.step(clock.Now(), core.Tick{})
+	d.step(clock.Now(), d.first)
+	last := clock.Now().Mono
 	for d.ctx.Err() == nil {
 		now := clock.Now()
+		d.noticeGap(now.Mono - last)
+		last = now.Mono
 		timer.Reset(max(d.core.Next(now)-now.Mono, 0))
 		select {
 		case ev := <-d.events:
@@ -36,6 +39,19 @@ func (d *Daemon) loop() {
 			d.step(clock.Now(), core.Tick{})
 		case <-d.ctx.Done():
 		}
+	}
+}
+
+// noticeGap looks for a pause of the whole process, as when the machine was
+// frozen. What piled up in the sockets meanwhile is old, so a new session drops
+// it; the core notices the gap by itself.
+func (d *Daemon) noticeGap(gap time.Duration) {
+	if gap <= d.core.State().Detection/4 {
+		return
+	}
+	d.log.Warn(message.Text(message.English, message.PauseNoticed, gap.Round(time.Millisecond)))
+	if err := d.ep.NewSession(); err != nil {
+		d.log.Error("begin a new session on the comm paths", "err", err)
 	}
 }
 
@@ -75,8 +91,7 @@ func (d *Daemon) step(now cluster.Instant, ev core.Event) {
 	d.publish(now, out.Changed)
 	if out.Departed != nil {
 		d.log.Info(message.Reason(*out.Departed).String())
-		d.departed.Store(true)
-		d.end(errDeparted)
+		d.depart()
 	}
 }
 

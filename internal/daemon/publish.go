@@ -34,6 +34,9 @@ func (d *Daemon) publish(now cluster.Instant, changed bool) {
 		}
 	}
 	d.view.Store(v)
+	if d.unmanaged {
+		d.remanage(v.state)
+	}
 }
 
 // changes lets any number of waiters sleep until something changes.

@@ -119,8 +119,9 @@ func (n *node) startDaemon() {
 	}
 	n.core = c
 	n.wakeAt = 0
-	if running := n.kits.running(c.State()); len(running) > 0 {
-		n.step(core.Adopted{Running: running})
+	if n.guard.generation != 0 {
+		// An earlier daemon of this session was there.
+		n.step(core.Adopted{Running: n.kits.running(c.State())})
 		return
 	}
 	n.step(core.Tick{})

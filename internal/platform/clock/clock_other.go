@@ -1,4 +1,4 @@
-//go:build !linux
+//go:build !linux && !windows
 
 package clock
 
@@ -10,8 +10,8 @@ import (
 
 var start = time.Now()
 
-// now has one clock for both: Go's monotonic clock, which on Windows is
-// QueryUnbiasedInterruptTime and stands still while the machine is suspended.
+// now has one clock for both: Go's monotonic clock, which may
+// stand still while the machine is suspended.
 // A lease on such a system is renewed by a fresh exchange after each resume.
 func now() cluster.Instant {
 	t := time.Now()
