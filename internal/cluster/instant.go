@@ -13,12 +13,15 @@ import "time"
 type Instant struct {
 	Mono time.Duration
 	Boot time.Duration
+	// Wall is the wall clock in milliseconds since 1970. It is shown to people
+	// and decides nothing but the expiry of tokens, because anybody may set it.
+	Wall int64
 }
 
 // Never is a Mono time that is not reached.
 const Never = time.Duration(1<<63 - 1)
 
-// Add moves both clocks by d.
+// Add moves all clocks by d.
 func (t Instant) Add(d time.Duration) Instant {
-	return Instant{Mono: t.Mono + d, Boot: t.Boot + d}
+	return Instant{Mono: t.Mono + d, Boot: t.Boot + d, Wall: t.Wall + d.Milliseconds()}
 }

@@ -44,6 +44,9 @@ type State struct {
 	Nodes       []Node      `json:"nodes"`
 	Tokens      []Token     `json:"tokens,omitempty"`
 	Hierarchies []Hierarchy `json:"hierarchies,omitempty"`
+	// Recent are the ids of the last commands that had one, so that a command
+	// sent twice is carried out once.
+	Recent []uint64 `json:"recent,omitempty"`
 	// Timeline holds the latest entries, oldest first; bounded by
 	// timelineMax.
 	Timeline []Entry `json:"timeline,omitempty"`
@@ -312,6 +315,9 @@ type Evidence struct {
 
 // timelineMax bounds the timeline in the document: old entries are dropped.
 const timelineMax = 512
+
+// recentMax is how many command ids are remembered: more than can be under way.
+const recentMax = 256
 
 // Clone copies the state deeply.
 func (s *State) Clone() *State {
