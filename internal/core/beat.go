@@ -68,8 +68,14 @@ func (c *Core) beatReceived(now cluster.Instant, from cluster.NodeID, b *Heartbe
 		p = new(peer)
 		c.peers[from] = p
 	}
+	// The same heartbeat comes on every comm path. Its first copy is answered,
+	// on all of them: the way there and the way back may differ.
+	again := b.Lease.Generation != 0 && b.Lease == p.beat.Lease
 	p.heard = now.Mono
 	p.beat = *b
+	if again {
+		return
+	}
 	if b.Term >= c.term && b.Leader != 0 && b.Leader != c.self {
 		if b.Leader == from {
 			c.sawLeader(now, now.Mono)

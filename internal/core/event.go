@@ -139,7 +139,7 @@ type Effects struct {
 	// Beat is to be sent to each of BeatTo on every comm path.
 	Beat   *Heartbeat
 	BeatTo []cluster.NodeID
-	// Acks go back on the path on which the heartbeat came.
+	// Acks go back on every comm path.
 	Acks     []AckOut
 	Messages []*Message
 	// Lease is set when the lease has grown: the guardian must know.
