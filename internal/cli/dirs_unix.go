@@ -1,0 +1,8 @@
+//go:build !windows
+
+package cli
+
+const (
+	defaultStateDir = "/var/lib/perdure"
+	defaultRunDir   = "/run/perdure"
+)

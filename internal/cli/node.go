@@ -1,0 +1,198 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/perdure-ha/perdure/internal/api"
+	"github.com/perdure-ha/perdure/internal/api/wording"
+	"github.com/perdure-ha/perdure/internal/cluster"
+	"github.com/perdure-ha/perdure/internal/message"
+)
+
+type nodeCmd struct {
+	List   nodeListCmd   `cmd:"" help:"List nodes."`
+	Show   nodeShowCmd   `cmd:"" help:"Show one."`
+	Stop   nodeStopCmd   `cmd:"" help:"Stop this node's daemon; its services move to other nodes first."`
+	Remove nodeRemoveCmd `cmd:"" help:"Remove another node from the cluster for good."`
+}
+
+type nodeListCmd struct{}
+
+func (nodeListCmd) Run(ctx context.Context, a *app) error {
+	v, err := a.client().View(ctx)
+	if err != nil {
+		return err
+	}
+	if a.JSON {
+		return a.printJSON(v.Report.Nodes)
+	}
+	s := statusPage{app: a, w: a.term.Out, v: &v}
+	rows := [][]cell{heads(a.label("node", "ノード"), "id", a.label("role", "役割"), a.label("presence", "状態"), a.label("software", "ソフトウェア"), "")}
+	for i := range v.Report.Nodes {
+		n := &v.Report.Nodes[i]
+		rows = append(rows, []cell{{n.Name, strong}, {text: n.ID.String()}, {text: wording.Word(a.lang, n.Role)},
+			{text: wording.Word(a.lang, n.Presence)}, {text: dash(n.Software)}, {text: s.aboutNode(n)}})
+	}
+	a.table(a.term.Out, "", rows)
+	return nil
+}
+
+type nodeShowCmd struct {
+	Node string `arg:"" help:"Name."`
+}
+
+func (c nodeShowCmd) Run(ctx context.Context, a *app) error {
+	v, err := a.client().View(ctx)
+	if err != nil {
+		return err
+	}
+	n := v.State.NodeByName(c.Node)
+	if n == nil {
+		return a.near(ctx, message.New(message.RefusedUnknownNode, c.Node))
+	}
+	if a.JSON {
+		return a.printJSON(n)
+	}
+	s := statusPage{app: a, w: a.term.Out, v: &v}
+	rows := [][]cell{
+		plain(a.label("role", "役割"), wording.Word(a.lang, n.Role)),
+		plain(a.label("presence", "状態"), wording.Word(a.lang, n.Presence)),
+		plain(a.label("generation", "世代"), fmt.Sprint(n.Generation)),
+		plain(a.label("software", "ソフトウェア"), dash(n.Software)),
+	}
+	if n.WatchdogSeconds > 0 {
+		rows = append(rows, plain(a.label("watchdog", "ウォッチドッグ"), span(time.Duration(n.WatchdogSeconds)*time.Second)))
+	}
+	for _, p := range n.Paths {
+		rows = append(rows, plain(a.label("comm path", "コミュニケーションパス"), p.Network+" "+p.Address))
+	}
+	for i := range v.Report.Nodes {
+		if r := &v.Report.Nodes[i]; r.ID == n.ID {
+			a.printf("%s  %s\n", a.mark(strong, n.Name), s.aboutNode(r))
+		}
+	}
+	a.table(a.term.Out, "  ", rows)
+	return nil
+}
+
+type nodeStopCmd struct {
+	Node       string `arg:"" optional:"" help:"This node's name, to be sure."`
+	Keep       bool   `help:"Leave its services running, unmanaged: for an upgrade of the daemon." xor:"how"`
+	Stop       bool   `help:"Take its services out of service; they don't start elsewhere." xor:"how"`
+	NoWait     bool   `help:"Don't wait until it has stopped."`
+	OnShutdown bool   `help:"Called by the system's shutdown." hidden:""`
+}
+
+func (c nodeStopCmd) Run(ctx context.Context, a *app) error {
+	v, err := a.client().View(ctx)
+	if c.OnShutdown && (message.Has(err, message.DaemonNotRunning) || message.Has(err, message.StateNotLoaded)) {
+		return nil // nothing runs that could be stopped
+	}
+	if err != nil {
+		return err
+	}
+	self := v.State.NodeName(v.Report.Self)
+	if c.Node != "" && c.Node != self {
+		if v.State.NodeByName(c.Node) == nil {
+			return a.near(ctx, message.New(message.RefusedUnknownNode, c.Node))
+		}
+		return message.New(message.StopElsewhere, c.Node, self)
+	}
+	mode := api.StopMove
+	switch {
+	case c.Keep:
+		mode = api.StopKeep
+	case c.Stop:
+		mode = api.StopStop
+	}
+	if err := a.client().StopNode(ctx, mode); err != nil {
+		// The answer may be lost with the daemon that gave it.
+		if !message.Has(err, message.StreamEnded) {
+			return err
+		}
+	}
+	if !c.NoWait {
+		if err := a.followStop(ctx, v.Report.Self, self); err != nil {
+			return err
+		}
+	}
+	if a.JSON {
+		return a.printJSON(map[string]string{"node": self, "mode": string(mode)})
+	}
+	if c.NoWait {
+		a.print(message.NodeStopping, self)
+	} else {
+		a.print(message.NodeStopped, self)
+	}
+	return nil
+}
+
+// followStop shows what leaves the node until the daemon is gone.
+func (a *app) followStop(ctx context.Context, self cluster.NodeID, name string) error {
+	began := time.Now()
+	last := ""
+	err := a.client().Events(ctx, api.EventsFrom{Now: true}, func(api.Event) error {
+		v, err := a.client().View(ctx)
+		if err != nil {
+			return err
+		}
+		var left []string
+		for i := range v.State.Hierarchies {
+			if h := &v.State.Hierarchies[i]; h.Owner == self {
+				left = append(left, h.Name)
+			}
+		}
+		if now := strings.Join(left, ", "); now != last && now != "" && !a.JSON {
+			last = now
+			a.table(a.term.Out, "", [][]cell{{{fmt.Sprintf("%8s", roughly(time.Since(began))), faint},
+				{text: message.Text(a.lang, message.StopWaitsFor, name, now)}}})
+		}
+		return nil
+	})
+	switch {
+	case ctx.Err() != nil:
+		return ctx.Err()
+	case message.Has(err, message.StreamEnded), message.Has(err, message.DaemonNotRunning), errors.Is(err, context.Canceled):
+		return nil
+	}
+	return err
+}
+
+type nodeRemoveCmd struct {
+	Node string `arg:"" help:"Name."`
+	Yes  bool   `short:"y" help:"Don't ask."`
+}
+
+func (c nodeRemoveCmd) Run(ctx context.Context, a *app) error {
+	if !c.Yes && !a.confirm(message.ConfirmRemove, c.Node) {
+		return message.New(message.NotConfirmed)
+	}
+	d, err := a.client().RemoveNode(ctx, c.Node)
+	if err := a.done(ctx, d, err, message.AskedRemove, c.Node); err != nil || a.JSON {
+		return err
+	}
+	for _, n := range d.Notes {
+		a.note(n.Code, anys(n.Args)...)
+	}
+	return nil
+}
+
+// confirm asks a person; anything but yes is no.
+func (a *app) confirm(code string, args ...any) bool {
+	_, _ = fmt.Fprint(a.term.Err, message.Text(a.lang, code, args...)+" [yes/no] ")
+	var answer string
+	_, _ = fmt.Fscanln(a.term.In, &answer)
+	return answer == "yes" || answer == "y"
+}
+
+func anys(args []string) []any {
+	out := make([]any, len(args))
+	for i, s := range args {
+		out[i] = s
+	}
+	return out
+}
