@@ -23,6 +23,14 @@
  * happens which must be possible. Both must be refuted.
  */
 
+/* check.sh -trace tells a counterexample step by step. */
+#ifdef STORY
+#define SAY(...) printf(__VA_ARGS__);
+#else
+#define SAY(...)
+#endif
+#define NAME(v) (65 + (v))
+
 #ifndef HOLDERS
 #define HOLDERS 1
 #endif
@@ -267,6 +275,8 @@ byte setting;             /* A worked out this much, and hasn't set it yet */
 	            USABLE(x, CONFOF(v)) && \
 	            (WORTH(v, a) > ack[at(x, v)] || ackConf[at(x, v)] != CONFOF(v)) && \
 	            (WORTH(v, a) > got[at(x, v)] || CONFOF(x) != CONFOF(v)) -> \
+		SAY("%c acks %c's heartbeat of %d ticks ago: configuration %d, worth %d\n", \
+			NAME(v), NAME(x), a, CONFOF(v), WORTH(v, a)) \
 		SENDACK(x, v, WORTH(v, a)); \
 		quiet[at(x, v)] = (WAIT(GRANT(applied[v])) > quiet[at(x, v)] -> \
 			WAIT(GRANT(applied[v])) : quiet[at(x, v)]) }
@@ -278,12 +288,18 @@ byte setting;             /* A worked out this much, and hasn't set it yet */
 	:: d_step { quiet[at(x, v)] == 0 && wait[v] == 0 && !evicted[x] && \
 	            CONFOF(v) == CONF(committed) && \
 	            MEMBER(CONFOF(v), v) && promise[at(x, v)] != 1 + CONFOF(v) -> \
+		SAY("%c promises never to ack %c again: configuration %d\n", NAME(v), NAME(x), CONFOF(v)) \
 		promise[at(x, v)] = 1 + CONFOF(v) }
 
 #if HOLDERS == 1
 #define REMEMBERS (quiet[_pid] > 0 || FORGOTTEN(0, _pid))
 #else
 #define REMEMBERS (quiet[_pid] > 0 || quiet[at(1, _pid)] > 0 || FORGOTTEN(0, _pid))
+#endif
+#ifdef BROKEN_APPLIED_FORGOTTEN
+#define KEPT false
+#else
+#define KEPT true
 #endif
 #ifdef BROKEN_PROMISE_FORGOTTEN
 #define FORGOTTEN(x, v) (promise[at(x, v)] > 0)
@@ -318,6 +334,7 @@ active [VOTERS] proctype Voter()
 	 * acknowledged and when is forgotten. With nothing to forget, a restart
 	 * would only make it wait. */
 	:: d_step { REMEMBERS ->
+		SAY("voter %c restarts\n", NAME(_pid))
 		FORGET(0, _pid);
 #if HOLDERS == 2
 		FORGET(1, _pid);
@@ -329,6 +346,7 @@ active [VOTERS] proctype Voter()
 #ifdef BROKEN_APPLIED_FORGOTTEN
 	/* The restart finds that less is known to be committed than before. */
 	:: d_step { applied[_pid] > 0 ->
+		SAY("voter %c restarts and forgets its last command\n", NAME(_pid))
 		applied[_pid]--;
 		FORGET(0, _pid);
 		WAITFOR(_pid, WAIT(LONGEST(_pid))) }
@@ -339,6 +357,8 @@ active [VOTERS] proctype Voter()
 	/* Apply the next command. Acks of the old configuration stay under way. */
 	:: d_step { applied[_pid] < committed ->
 		applied[_pid]++;
+		SAY("%c applies command %d: configuration %d, grants %d\n",
+			NAME(_pid), applied[_pid], CONFOF(_pid), GRANT(applied[_pid]))
 		if
 		:: CONFOF(_pid) != CONF(applied[_pid] - 1) ->
 #ifndef BROKEN_NO_CONFIG_WAIT
@@ -356,8 +376,9 @@ active [VOTERS] proctype Voter()
 #endif
 		:: else
 		fi;
+		/* Who is no voter any more never acks again. */
 		if
-		:: !MEMBER(CONFOF(_pid), _pid) -> quiet[_pid] = 0; promise[_pid] = 0
+		:: !MEMBER(CONFOF(_pid), _pid) && KEPT -> quiet[_pid] = 0; promise[_pid] = 0
 		:: else
 		fi }
 #endif
@@ -379,6 +400,7 @@ active [VOTERS] proctype Voter()
  * it again changes nothing. */
 #define ACK(x, v) \
 	:: d_step { boot[x] == UP && ack[at(x, v)] > 0 && SAMECONF(x, v, ackConf[at(x, v)]) -> \
+		SAY("%c receives %c's ack, worth %d\n", NAME(x), NAME(v), RECEIVED(x, v)) \
 		got[at(x, v)] = (RECEIVED(x, v) > got[at(x, v)] -> \
 			RECEIVED(x, v) : got[at(x, v)]); \
 		ack[at(x, v)] = 0; ackConf[at(x, v)] = 0 }
@@ -417,20 +439,24 @@ active [HOLDERS] proctype Holder()
 	/* Apply an Assign of its own generation, perhaps long after it committed.
 	 * It is applied once: what was given back starts again only by another. */
 	:: d_step { offered[x] && boot[x] == UP ->
+		SAY("%c applies its Assign and starts\n", NAME(x))
 		mine[x] = 1; offered[x] = 0 }
 #ifdef BROKEN_START_AFTER_STOPPED
 	:: d_step { stopped[x] == PENDING && boot[x] == UP ->
+		SAY("%c starts again what it proposed as Stopped\n", NAME(x))
 		mine[x] = 1 }
 #endif
 #ifndef NO_STOPS
 	/* Out of service, then propose Stopped for this epoch. */
 	:: d_step { mine[x] && stopped[x] == 0 && boot[x] == UP ->
+		SAY("%c stops and proposes Stopped\n", NAME(x))
 		mine[x] = 0; stopped[x] = PENDING }
 #endif
 #if BOOTS > 1
 	/* The boot ends. Its proposal, if any, may still commit. The next boot
 	 * begins when everything of this one is stopped. */
 	:: d_step { boot[x] != DOWN ->
+		SAY("this boot of %c ends\n", NAME(x))
 		if
 		:: boot[x] == ASKING && LATE -> late[x] = asked[x]
 		:: else
@@ -448,6 +474,7 @@ active [HOLDERS] proctype Holder()
 #endif
 	   }
 	:: d_step { boot[x] == DOWN && gen[x] < BOOTS ->
+		SAY("a new boot of %c proposes Admit %d -> %d\n", NAME(x), gen[x], gen[x] + 1)
 		boot[x] = ASKING; asked[x] = gen[x] }
 	/* Its proposal came too late: another boot's was first. Ask again. */
 	:: d_step { boot[x] == ASKING && asked[x] != gen[x] ->
@@ -457,8 +484,12 @@ active [HOLDERS] proctype Holder()
 #ifdef GATE
 	/* Work out how long the lease still lives, then tell the kernel. The
 	 * process may be frozen in between. */
-	:: d_step { LEASELEFT > setting -> setting = LEASELEFT }
-	:: d_step { setting > gate -> gate = setting; setting = 0 }
+	:: d_step { LEASELEFT > setting ->
+		SAY("%c works out that its lease lives for %d ticks\n", NAME(x), LEASELEFT)
+		setting = LEASELEFT }
+	:: d_step { setting > gate ->
+		SAY("%c's gate is set to close in %d ticks\n", NAME(x), setting)
+		gate = setting; setting = 0 }
 #endif
 	od
 }
@@ -511,10 +542,14 @@ active [HOLDERS] proctype Holder()
 
 #define EVICT(x) \
 	:: d_step { !evict[x] && !evicted[x] && ENOUGH(x) -> \
+		SAY("Evict %c, generation %d, configuration %d, is proposed\n", \
+			NAME(x), gen[x], CONF(committed)) \
 		evict[x] = 1; evictGen[x] = gen[x]; evictConf[x] = CONF(committed) } \
 	:: d_step { evict[x] -> \
 		if \
 		:: SAMEGEN(x) && EVICTCONF(x) -> \
+			SAY("Evict %c applies: generation is %d, configuration is %d\n", \
+				NAME(x), gen[x], CONF(committed)) \
 			evicted[x] = 1; evictedAt[x] = committed; LEAVES(x) \
 		:: else \
 		fi; \
@@ -522,12 +557,16 @@ active [HOLDERS] proctype Holder()
 
 #define ASSIGN(x) \
 	:: d_step { owner == NOBODY && !evicted[x] -> \
+		SAY("Assign to %c, generation %d, commits\n", NAME(x), gen[x]) \
 		owner = x; offered[x] = 1 }
 
 #define STOPPED(x) \
 	:: d_step { stopped[x] == PENDING && owner == x -> \
+		SAY("Stopped of %c commits\n", NAME(x)) \
 		owner = NOBODY; stopped[x] = 0 } \
-	:: d_step { stopped[x] == GONE -> VOIDSTOPPED; stopped[x] = 0 }
+	:: d_step { stopped[x] == GONE -> \
+		SAY("Stopped of %c commits; its epoch is past\n", NAME(x)) \
+		VOIDSTOPPED; stopped[x] = 0 }
 #ifdef BROKEN_STOPPED_ANY_EPOCH
 #define VOIDSTOPPED owner = NOBODY
 #else
@@ -536,10 +575,13 @@ active [HOLDERS] proctype Holder()
 
 #define ADMIT(x) \
 	:: d_step { boot[x] == ASKING && ADMISSIBLE(x, asked[x]) -> \
+		SAY("Admit %c commits: generation %d\n", NAME(x), gen[x] + 1) \
 		NEXTGEN(x); boot[x] = UP; asked[x] = 0; since[x] = 0 } \
 	:: d_step { late[x] > 0 -> \
 		if \
-		:: ADMISSIBLE(x, late[x]) -> NEXTGEN(x) \
+		:: ADMISSIBLE(x, late[x]) -> \
+			SAY("the Admit of a dead boot of %c commits: generation %d\n", NAME(x), gen[x] + 1) \
+			NEXTGEN(x) \
 		:: else \
 		fi; \
 		late[x] = 0 }
@@ -577,9 +619,13 @@ active proctype Register()
 	ADMIT(1)
 #endif
 #else
-	:: d_step { owner == NOBODY -> owner = 1 }
+	:: d_step { owner == NOBODY ->
+		SAY("Assign to B commits, and B serves\n")
+		owner = 1 }
 #ifndef NO_STOPS
-	:: d_step { owner == 1 -> owner = NOBODY }
+	:: d_step { owner == 1 ->
+		SAY("B stops, and its Stopped commits\n")
+		owner = NOBODY }
 #endif
 #endif
 
@@ -587,16 +633,20 @@ active proctype Register()
 	/* A configuration may commit only when a majority of the one before has
 	 * applied that one: so nobody can hold a lease under one older still. */
 	:: d_step { committed < LEN && KIND(committed + 1) <= LEAVE && CHAIN ->
+		SAY("command %d commits: configuration %d\n", committed + 1, CONF(committed + 1))
 		committed++; settling = 0; settle = 0;
 		PAST(0); PAST(1); PAST(2); PAST(VOTERS - 1) }
 	:: d_step { committed < LEN && 
 	            (KIND(committed + 1) == LOWER || KIND(committed + 1) == RAISE) ->
+		SAY("command %d commits: grant %d\n", committed + 1, GRANT(committed + 1))
 		committed++ }
 	/* All voters grant the shorter duration: count from now, under this
 	 * configuration, until the longer ones are over. */
 	:: d_step { committed < LEN && KIND(committed + 1) == SETTLE && !settling && ALLKNOW ->
+		SAY("the leader counts until the longer grants are over\n")
 		settling = 1; settle = WAIT(HOLD_LONG) }
 	:: d_step { committed < LEN && KIND(committed + 1) == SETTLE && settling && settle == 0 ->
+		SAY("command %d commits: the ceiling is %d\n", committed + 1, CEILING(committed + 1))
 		committed++; settling = 0 }
 #endif
 	od
@@ -623,6 +673,7 @@ active proctype Clock()
 {
 	do
 	:: d_step { true ->
+		SAY("-- tick --\n")
 		AGEHOLDER(0);
 #if HOLDERS == 2
 		AGEHOLDER(1);
@@ -659,5 +710,7 @@ active proctype Clock()
 
 active proctype Monitor()
 {
-	d_step { WRONG -> assert(false) }
+	d_step { WRONG ->
+		SAY("A and B: here is what must not be\n")
+		assert(false) }
 }
