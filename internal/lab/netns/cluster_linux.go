@@ -26,9 +26,9 @@ func (l *Lab) BuildCluster(ctx context.Context, o ClusterOptions) error {
 	first := l.nodes[0]
 	for _, n := range l.nodes {
 		witness := n.Name == o.Witness
-		role := []string{"--name", n.Name}
+		role := []string{"--node", n.Name}
 		if witness {
-			role = append(role, "--witness")
+			role = append(role, "--role", "witness")
 		}
 		if n == first {
 			if o.Detection != 0 {
@@ -40,7 +40,7 @@ func (l *Lab) BuildCluster(ctx context.Context, o ClusterOptions) error {
 		} else {
 			kind := []string{"token", "create"}
 			if witness {
-				kind = append(kind, "--witness")
+				kind = append(kind, "--role", "witness")
 			}
 			token, err := first.Perdure(ctx, kind...)
 			if err != nil {
@@ -72,11 +72,12 @@ func (l *Lab) Protect(ctx context.Context, hierarchy, server string, argv []stri
 		return append([]string{"resource", "create", kit, name, "--hierarchy", hierarchy}, settings...)
 	}
 	for _, args := range [][]string{
-		{"hierarchy", "create", hierarchy, "--node", strings.Join(nodes, ",")},
+		{"hierarchy", "create", hierarchy, "--nodes", strings.Join(nodes, ",")},
 		resource("ip", "vip", "address="+l.VIP().String(), "devices="+first.Device(l.opts.Networks[0])),
 		resource("process", server, "--depends", "vip", "command="+strings.Join(argv, " ")),
 		resource("http", "page", "--depends", server, "url=http://"+l.Service().String()+"/",
 			"check.interval=200ms", "check.timeout=1s"),
+		{"hierarchy", "start", hierarchy},
 	} {
 		if _, err := first.Perdure(ctx, args...); err != nil {
 			return err

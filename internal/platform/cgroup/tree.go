@@ -19,11 +19,17 @@ type Tree struct {
 // the version 2 hierarchy, and then the group that this process is in, which a
 // container or a unit with delegation may write. It never fails: see
 // [Tree.Available].
+//
+// RootVariable in the environment names another place, so that several nodes of
+// a lab on one machine each have all their groups in one.
 func Find(instance string) Tree {
 	if err := checkName(instance); err != nil {
 		return Tree{reason: err.Error()}
 	}
 	roots, err := findRoots()
+	if root := os.Getenv(RootVariable); root != "" {
+		roots, err = []string{root}, nil
+	}
 	if err != nil {
 		return Tree{reason: err.Error()}
 	}
@@ -43,6 +49,10 @@ func Find(instance string) Tree {
 	}
 	return Tree{reason: reason}
 }
+
+// RootVariable names the environment variable with the directory of a version 2
+// group below which all groups are made.
+const RootVariable = "PERDURE_CGROUP_ROOT"
 
 // Available reports whether there are groups here, and if not the reason.
 func (t Tree) Available() (bool, string) { return t.base != "", t.reason }
