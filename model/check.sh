@@ -69,6 +69,7 @@ surprises=0
 count=0
 memory=2000 # MiB, and CPU seconds, for one search
 cpu=300
+depth=100000
 story=
 
 # check FAMILY FLAG hold|fail [OPTIMISE]: searches and compares. Short searches are
@@ -76,7 +77,7 @@ story=
 check() {
 	start=$(date +%s)
 	if [ "$3" = hold ]; then build "$1" "$2" "${4--O1}" ""; else build "$1" "$2" "${4--O0}" ""; fi
-	(ulimit -t $cpu 2>/dev/null; cd "$tmp" && ./pan -m1000000 -w21 -n >pan.out 2>&1)
+	(ulimit -t $cpu 2>/dev/null; cd "$tmp" && ./pan -m$depth -w21 -n >pan.out 2>&1)
 	errors=$(sed -n 's/.*errors: \([0-9]*\).*/\1/p' "$tmp/pan.out")
 	states=$(sed -n 's/ *\([0-9.e+]*\) states, stored.*/\1/p' "$tmp/pan.out" | head -n 1)
 	seconds=$(($(date +%s) - start))
@@ -128,7 +129,10 @@ case ${1-} in
 *) echo "usage: check.sh [-wide | -trace FAMILY FLAG]" >&2; exit 2 ;;
 esac
 
-for family in base boots gate pair joint single lower raise both; do
+for family in gate raise boots lower; do
+	check $family - hold -O0
+done
+for family in base pair joint single both; do
 	check $family - hold
 done
 
@@ -177,6 +181,7 @@ check both REACH_TAKEOVER fail
 if [ $wide = yes ]; then
 	memory=6000
 	cpu=3600
+	depth=1000000
 	for family in wide longer pairs new long; do
 		check $family - hold
 	done
