@@ -13,7 +13,11 @@ type Holder struct {
 	generation cluster.Generation
 	acks       []heard
 	until      time.Duration // Boot; lease end, never moves back in a generation
-	broken     Broken
+	// counted: nothing was heard since the lease was last counted, under the
+	// configuration conf.
+	counted bool
+	conf    uint64
+	broken  Broken
 }
 
 // heard is the best acknowledgement of one voter.
@@ -46,6 +50,7 @@ func (h *Holder) Heard(now cluster.Instant, a Ack) {
 	if h.generation == 0 || a.Generation != h.generation || a.Voter == h.self || a.Sent > now.Boot {
 		return
 	}
+	h.counted = false
 	i := slices.IndexFunc(h.acks, func(x heard) bool { return x.voter == a.Voter })
 	if i < 0 {
 		h.acks = append(h.acks, heard{voter: a.Voter})
@@ -82,6 +87,21 @@ func (h *Holder) Lease(now cluster.Instant, s *cluster.State) Lease {
 	if h.generation == 0 {
 		return Lease{}
 	}
+	if !h.counted || h.conf != s.Conf {
+		h.count(now, s)
+	}
+	l := Lease{Generation: h.generation, Until: h.until}
+	if h.broken.NoLeaseEnd && h.until != 0 {
+		l.Until = now.Boot + time.Hour
+	}
+	if l.Until > 0 {
+		l.Gate = l.Until - s.Timing().GateSlack
+	}
+	return l
+}
+
+// count moves the end of the lease.
+func (h *Holder) count(now cluster.Instant, s *cluster.State) {
 	// ends are the ends of what each voter grants, latest first. A majority
 	// grants until the majority-th of them.
 	var buf [cluster.MaxVoters]time.Duration
@@ -97,18 +117,14 @@ func (h *Holder) Lease(now cluster.Instant, s *cluster.State) Lease {
 			}
 		}
 	}
-	if need := s.Majority(); len(ends) >= need {
+	need := s.Majority()
+	if len(ends) >= need {
 		slices.Sort(ends)
 		h.until = max(h.until, ends[len(ends)-need])
 	}
-	l := Lease{Generation: h.generation, Until: h.until}
-	if h.broken.NoLeaseEnd && h.until != 0 {
-		l.Until = now.Boot + time.Hour
-	}
-	if l.Until > 0 {
-		l.Gate = l.Until - s.Timing().GateSlack
-	}
-	return l
+	// Where others are needed the end moves with their word alone; a node whose
+	// own vote is the majority renews by itself.
+	h.counted, h.conf = need > 1, s.Conf
 }
 
 // Alive reports whether the lease allows to serve now.

@@ -19,7 +19,7 @@ func (c *Core) doBeat(now cluster.Instant) {
 		c.nextBeat = now.Mono + t.Heartbeat
 	}
 	b := &Heartbeat{
-		Term: c.term, Applied: c.state.Applied, Protocol: Protocol, Leaving: c.leaving,
+		Term: c.raft.term, Applied: c.state.Applied, Protocol: Protocol, Leaving: c.leaving,
 		Lease: arbiter.Beat{Node: c.self, Generation: c.holder.Generation(), Conf: c.state.Conf, Sent: now.Boot},
 	}
 	switch {
@@ -27,10 +27,11 @@ func (c *Core) doBeat(now cluster.Instant) {
 		if !c.stalled(now) {
 			b.Leader = c.self
 		}
-	case c.leader != 0:
-		b.Leader, b.LeaderAge = c.leader, age(now.Mono-c.leaderSeen)
+	case c.raft.leader != 0:
+		b.Leader, b.LeaderAge = c.raft.leader, age(now.Mono-c.leaderSeen)
 	}
 	voter := c.state.IsVoter(c.self)
+	b.Heard = make([]Heard, 0, len(c.state.Nodes))
 	c.out.BeatTo = c.out.BeatTo[:0]
 	for i := range c.state.Nodes {
 		id := c.state.Nodes[i].ID
@@ -76,7 +77,7 @@ func (c *Core) beatReceived(now cluster.Instant, from cluster.NodeID, b *Heartbe
 	if again {
 		return
 	}
-	if b.Term >= c.term && b.Leader != 0 && b.Leader != c.self {
+	if b.Term >= c.raft.term && b.Leader != 0 && b.Leader != c.self {
 		if b.Leader == from {
 			c.sawLeader(now, now.Mono)
 		} else {

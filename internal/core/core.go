@@ -55,14 +55,11 @@ type Core struct {
 	rand    *rand.Rand
 
 	log        *memlog
-	raft       *raft.RawNode
+	raft       *rawNode
 	state      *cluster.State
 	appliedT   uint64 // term of the last applied entry
 	snapAt     uint64 // index of the last snapshot on disk
 	hardOnDisk *raftpb.HardState
-	isLead     bool // the next three: raft's status, see refresh
-	leader     cluster.NodeID
-	term       uint64
 
 	disk   diskQueue
 	peers  map[cluster.NodeID]*peer
@@ -134,7 +131,7 @@ func New(now cluster.Instant, cfg Config) (*Core, error) {
 	if err != nil {
 		return nil, err
 	}
-	c.raft, err = raft.NewRawNode(&raft.Config{
+	c.raft, err = newRawNode(&raft.Config{
 		ID: uint64(cfg.Self), Storage: c.log, Applied: c.state.Applied,
 		ElectionTick: cluster.RaftElectionTicks, HeartbeatTick: 1,
 		MaxSizePerMsg: 256 << 10, MaxInflightMsgs: 64, MaxUncommittedEntriesSize: 16 << 20,
@@ -146,7 +143,6 @@ func New(now cluster.Instant, cfg Config) (*Core, error) {
 	c.voter = arbiter.NewVoter(cfg.Self, now, c.state, promises, cfg.Broken)
 	c.holder = arbiter.NewHolder(cfg.Self, cfg.Broken)
 	c.exec = decide.NewExecutor(cfg.Self, cfg.Seed)
-	c.refresh()
 	c.scheduleCampaign(now)
 	c.pump(now)
 	c.stateChanged(now)
@@ -324,7 +320,7 @@ type HeardAt struct {
 
 // View describes the node as it is.
 func (c *Core) View(cluster.Instant) View {
-	v := View{Leader: c.leader, Term: c.term}
+	v := View{Leader: c.raft.leader, Term: c.raft.term}
 	for i := range c.state.Nodes {
 		id := c.state.Nodes[i].ID
 		if id == c.self {

@@ -22,8 +22,7 @@ func (c *Core) elect(now cluster.Instant) {
 		c.leaderSeen, c.forgot = now.Mono, false
 		if now.Mono >= c.nextTick {
 			c.nextTick = now.Mono + t.RaftTick
-			c.raft.Tick()
-			c.refresh()
+			c.raft.tick()
 		}
 		return
 	}
@@ -33,13 +32,11 @@ func (c *Core) elect(now cluster.Instant) {
 	alone := len(c.state.Voters) == 1
 	if !c.forgot && (alone || now.Mono-c.leaderSeen >= t.LeaderSilence) {
 		c.forgot = true
-		_ = c.raft.ForgetLeader() // a candidate has none to forget
-		c.refresh()
+		c.raft.forgetLeader()
 	}
 	if c.forgot && c.mayCampaign() && (alone || now.Mono >= c.campaignAt) {
 		c.campaignAt = now.Mono + t.CampaignSpread + c.chance(t.CampaignSpread)
-		_ = c.raft.Campaign() // refused while a configuration change waits
-		c.refresh()
+		c.raft.campaign()
 	}
 }
 
@@ -95,7 +92,7 @@ func (c *Core) chance(below time.Duration) time.Duration {
 func (c *Core) handOver(now cluster.Instant) bool {
 	var best uint64
 	var at uint64
-	c.raft.WithProgress(func(id uint64, typ raft.ProgressType, pr tracker.Progress) {
+	c.raft.node.WithProgress(func(id uint64, typ raft.ProgressType, pr tracker.Progress) {
 		n := c.state.Node(cluster.NodeID(id))
 		if typ != raft.ProgressTypePeer || id == uint64(c.self) || n == nil || n.Role == cluster.RoleWitness ||
 			!c.reachable(now, n.ID) || pr.Match < at {
@@ -108,6 +105,6 @@ func (c *Core) handOver(now cluster.Instant) bool {
 	if best == 0 || at < c.state.Applied {
 		return false
 	}
-	c.raft.TransferLeader(best)
+	c.raft.transferLeader(best)
 	return true
 }

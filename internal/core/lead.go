@@ -35,7 +35,7 @@ func (c *Core) doLead(now cluster.Instant) {
 		c.lead = nil
 		return
 	}
-	if c.appliedT != c.term {
+	if c.appliedT != c.raft.term {
 		return // what earlier leaders committed isn't all applied yet
 	}
 	if c.role == cluster.RoleWitness {
@@ -46,9 +46,9 @@ func (c *Core) doLead(now cluster.Instant) {
 		}
 		return
 	}
-	if c.lead == nil || c.lead.term != c.term {
+	if c.lead == nil || c.lead.term != c.raft.term {
 		c.lead = &leadership{
-			term: c.term, planner: decide.NewPlanner(c.self),
+			term: c.raft.term, planner: decide.NewPlanner(c.self),
 			evictor: arbiter.NewEvictor(c.self, c.broken), settleAt: cluster.Never,
 		}
 	}
@@ -84,7 +84,7 @@ func (c *Core) proposeAsLeader(now cluster.Instant, cmd cluster.Command) {
 		c.proposeMember(now, c.self, &cmd, cmd.Encode())
 		return
 	}
-	_ = c.raft.Propose(cmd.Encode())
+	c.raft.propose(cmd.Encode())
 }
 
 // observe is the leader's own view of the nodes.
@@ -196,7 +196,7 @@ func (c *Core) readyLearners(now cluster.Instant) []cluster.NodeID {
 		return nil
 	}
 	match := make(map[cluster.NodeID]uint64)
-	c.raft.WithProgress(func(id uint64, typ raft.ProgressType, pr tracker.Progress) {
+	c.raft.node.WithProgress(func(id uint64, typ raft.ProgressType, pr tracker.Progress) {
 		if typ == raft.ProgressTypeLearner && pr.RecentActive {
 			match[cluster.NodeID(id)] = pr.Match
 		}

@@ -119,15 +119,15 @@ func (c *Core) propose(now cluster.Instant) {
 			}
 			inside = true
 		}
-		same := q.leader == c.leader && q.term == c.term
-		if c.leader == 0 || same && now.Mono < q.again {
-			if c.leader == 0 {
+		same := q.leader == c.raft.leader && q.term == c.raft.term
+		if c.raft.leader == 0 || same && now.Mono < q.again {
+			if c.raft.leader == 0 {
 				q.again = now.Mono + c.state.Timing().RaftTick
 			}
 			continue
 		}
-		q.leader, q.term, q.again = c.leader, c.term, now.Mono+c.state.Detection/2
-		c.send(now, &Message{From: c.self, To: c.leader, Propose: q.data})
+		q.leader, q.term, q.again = c.raft.leader, c.raft.term, now.Mono+c.state.Detection/2
+		c.send(now, &Message{From: c.self, To: c.raft.leader, Propose: q.data})
 	}
 	if expired {
 		c.props.all = slices.DeleteFunc(c.props.all, func(q proposal) bool { return now.Mono >= q.deadline })
@@ -148,7 +148,7 @@ func (c *Core) proposeFor(now cluster.Instant, from cluster.NodeID, data []byte)
 		c.proposeMember(now, from, cmd, data)
 		return
 	}
-	_ = c.raft.Propose(data) // dropped when too much is under way; sent again
+	c.raft.propose(data)
 }
 
 // proposeMember proposes a configuration change, if the state allows it.
@@ -170,7 +170,7 @@ func (c *Core) proposeMember(now cluster.Instant, from cluster.NodeID, cmd *clus
 	case cluster.AsNothing:
 		typ = raftpb.ConfChangeType_ConfChangeRemoveNode
 	}
-	_ = c.raft.ProposeConfChange(&raftpb.ConfChangeV2{
+	c.raft.proposeConfChange(&raftpb.ConfChangeV2{
 		Changes: []*raftpb.ConfChangeSingle{{Type: &typ, NodeId: new(uint64(cmd.Member.Node))}},
 		Context: data,
 	})

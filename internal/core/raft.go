@@ -75,11 +75,7 @@ func (c *Core) pump(now cluster.Instant) {
 		c.out.Persist = c.disk.op
 	}
 	for !c.disk.busy {
-		var rd *raft.Ready
-		if c.raft.HasReady() {
-			r := c.raft.Ready()
-			rd = &r
-		}
+		rd := c.raft.ready()
 		op := c.writeFor(rd)
 		if op == nil {
 			if rd == nil {
@@ -107,28 +103,27 @@ func (c *Core) pump(now cluster.Instant) {
 // writeFor is what must be durable before rd is acted on; nil if nothing must.
 // A commit index that moved alone is not worth a write: it is learnt again.
 func (c *Core) writeFor(rd *raft.Ready) *Persist {
-	var op Persist
-	need := false
+	need := c.disk.localDirty
+	var hs *raftpb.HardState
+	if rd != nil {
+		if rd.HardState != nil && !raft.IsEmptyHardState(rd.HardState) {
+			hs = rd.HardState
+		}
+		vote := hs != nil && (hs.GetTerm() != c.hardOnDisk.GetTerm() || hs.GetVote() != c.hardOnDisk.GetVote())
+		need = need || vote || len(rd.Entries) > 0 || !raft.IsEmptySnap(rd.Snapshot)
+	}
+	if !need {
+		return nil
+	}
+	op := &Persist{HardState: hs}
 	if c.disk.localDirty {
-		op.Local, need = c.encodeLocal(), true
+		op.Local = c.encodeLocal()
 	}
 	if rd != nil {
 		op.Entries = rd.Entries
 		if !raft.IsEmptySnap(rd.Snapshot) {
-			op.Snapshot, need = rd.Snapshot, true
+			op.Snapshot = rd.Snapshot
 		}
-		hs := rd.HardState
-		if hs == nil || raft.IsEmptyHardState(hs) {
-			hs = nil
-		}
-		vote := hs != nil && (hs.GetTerm() != c.hardOnDisk.GetTerm() || hs.GetVote() != c.hardOnDisk.GetVote())
-		if len(rd.Entries) > 0 || vote {
-			need = true
-		}
-		op.HardState = hs
-	}
-	if !need {
-		return nil
 	}
 	if op.HardState == nil {
 		op.HardState = c.log.hard
@@ -136,7 +131,7 @@ func (c *Core) writeFor(rd *raft.Ready) *Persist {
 	if op.Snapshot == nil && c.state.Applied >= c.snapAt+snapshotEvery {
 		op.Snapshot = snapshotOf(c.state, c.appliedT)
 	}
-	return &op
+	return op
 }
 
 // persisted goes on where pump had to wait.
@@ -193,8 +188,7 @@ func (c *Core) complete(now cluster.Instant, rd *raft.Ready) {
 	for _, e := range rd.CommittedEntries {
 		changed = c.applyEntry(now, e) || changed
 	}
-	c.raft.Advance(*rd)
-	c.refresh()
+	c.raft.advance(rd)
 	if changed {
 		c.stateChanged(now)
 	}
@@ -227,7 +221,7 @@ func (c *Core) applyEntry(now cluster.Instant, e *raftpb.Entry) (changed bool) {
 			c.out.Fatal = err
 			return false
 		}
-		c.log.conf = c.raft.ApplyConfChange(cc)
+		c.log.conf = c.raft.applyConfChange(cc)
 		data = ctx
 	}
 	if len(data) == 0 {
@@ -264,13 +258,7 @@ func decodeConfChange(e *raftpb.Entry) (raftpb.ConfChangeI, []byte, error) {
 	return cc, cc.GetContext(), nil
 }
 
-// refresh reads raft's status once for many questions: asking allocates.
-func (c *Core) refresh() {
-	st := c.raft.BasicStatus()
-	c.isLead, c.leader, c.term = st.RaftState == raft.StateLeader, cluster.NodeID(st.Lead), st.GetTerm()
-}
-
-func (c *Core) isLeader() bool { return c.isLead }
+func (c *Core) isLeader() bool { return c.raft.isLead }
 
 // sendRaft hands raft's messages to the transport. A witness's requests for
 // votes are dropped unless it must help a shorter log along.
@@ -279,10 +267,8 @@ func (c *Core) sendRaft(now cluster.Instant, ms []*raftpb.Message) {
 		if m.GetTo() == 0 || m.GetTo() == uint64(c.self) {
 			continue
 		}
-		switch m.GetType() {
-		case raftpb.MsgSnap:
-			// Whether it arrived is learnt from the follower's next answer.
-			c.raft.ReportSnapshot(m.GetTo(), raft.SnapshotFinish)
+		if m.GetType() == raftpb.MsgSnap {
+			c.raft.snapshotSent(m.GetTo())
 		}
 		c.send(now, &Message{From: c.self, To: cluster.NodeID(m.GetTo()), Raft: m})
 	}
@@ -360,7 +346,7 @@ func (c *Core) received(now cluster.Instant, from cluster.NodeID, m *Message) {
 func (c *Core) stepRaft(now cluster.Instant, m *raftpb.Message) {
 	switch m.GetType() {
 	case raftpb.MsgApp, raftpb.MsgHeartbeat, raftpb.MsgSnap:
-		if m.GetTerm() >= c.term {
+		if m.GetTerm() >= c.raft.term {
 			c.sawLeader(now, now.Mono)
 		}
 	case raftpb.MsgPreVote, raftpb.MsgVote:
@@ -372,9 +358,7 @@ func (c *Core) stepRaft(now cluster.Instant, m *raftpb.Message) {
 			return // proposals have a way of their own; the rest is local
 		}
 	}
-	// Raft refuses what makes no sense; that is its normal business.
-	_ = c.raft.Step(m)
-	c.refresh()
+	c.raft.step(m)
 }
 
 // shorter reports whether the candidate's log is behind this node's.

@@ -47,9 +47,9 @@ func (net *network) datagram(from, to int, ev core.Event) {
 		return
 	}
 	w := net.w
-	w.after(l.delay/2+w.chance(l.delay), func() { net.arrive(from, to, ev) })
+	w.arrives(w.now+l.delay/2+w.chance(l.delay), from, to, ev)
 	if l.loss > 0 && w.maybe(2) {
-		w.after(l.delay/2+w.chance(20*l.delay), func() { net.arrive(from, to, ev) })
+		w.arrives(w.now+l.delay/2+w.chance(20*l.delay), from, to, ev)
 	}
 }
 
@@ -67,10 +67,7 @@ func (net *network) stream(from, to int, m *core.Message) {
 	}
 	l.last = max(l.last, w.now+d)
 	copied := *m
-	id := w.nodes[from].id
-	w.at(l.last, func() {
-		net.arrive(from, to, core.MessageReceived{From: id, Message: &copied})
-	})
+	w.arrives(l.last, from, to, core.MessageReceived{From: w.nodes[from].id, Message: &copied})
 }
 
 func (net *network) arrive(from, to int, ev core.Event) {

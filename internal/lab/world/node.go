@@ -23,8 +23,8 @@ type node struct {
 	life   int  // counts daemon processes: what an earlier one awaited is void
 	boot   int  // counts boots
 	core   *core.Core
-	wakeAt time.Duration
-	wake   uint64
+	timer  *timer
+	wakeAt time.Duration // of the timer
 	session,
 	sessions int
 
@@ -232,13 +232,18 @@ func (n *node) step(ev core.Event) {
 		return // an earlier wake is on its way and will ask again
 	}
 	n.wakeAt = at
-	n.wake++
-	wake, life := n.wake, n.life
-	n.w.at(at, func() {
-		if n.life == life && n.wake == wake {
-			n.deliver(core.Tick{})
-		}
-	})
+	if n.timer != nil {
+		n.timer.off = true
+	}
+	n.timer = &timer{n: n, life: n.life}
+	n.w.queue.push(at, item{wake: n.timer})
+}
+
+// ring is the time of the timer.
+func (t *timer) ring() {
+	if !t.off && t.n.life == t.life {
+		t.n.deliver(core.Tick{})
+	}
 }
 
 func (n *node) carryOut(eff *core.Effects) {
@@ -251,9 +256,10 @@ func (n *node) carryOut(eff *core.Effects) {
 		n.persist(eff.Persist)
 	}
 	if eff.Beat != nil {
+		var beat core.Event = core.BeatReceived{From: n.id, Beat: eff.Beat}
 		for _, to := range eff.BeatTo {
 			if i := w.index(to); i >= 0 {
-				w.net.datagram(n.idx, i, core.BeatReceived{From: n.id, Beat: eff.Beat})
+				w.net.datagram(n.idx, i, beat)
 			}
 		}
 	}

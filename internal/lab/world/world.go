@@ -1,13 +1,13 @@
 package world
 
 import (
-	"container/heap"
 	"fmt"
 	"math/rand/v2"
 	"time"
 
 	"github.com/perdure-ha/perdure/internal/arbiter"
 	"github.com/perdure-ha/perdure/internal/cluster"
+	"github.com/perdure-ha/perdure/internal/core"
 )
 
 // Config describes one run.
@@ -32,7 +32,6 @@ type World struct {
 	rand  *rand.Rand
 	now   time.Duration // real time; nobody inside can read it
 	queue queue
-	seq   uint64
 
 	steps uint64
 	calm  bool // no fault any more
@@ -53,40 +52,19 @@ func New(cfg Config) *World {
 // Now is the virtual time since the start.
 func (w *World) Now() time.Duration { return w.now }
 
-// item is something that will happen.
-type item struct {
-	at  time.Duration
-	seq uint64
-	do  func()
-}
-
-type queue []item
-
-func (q queue) Len() int { return len(q) }
-func (q queue) Less(i, j int) bool {
-	return q[i].at < q[j].at || q[i].at == q[j].at && q[i].seq < q[j].seq
-}
-func (q queue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
-func (q *queue) Push(x any)   { *q = append(*q, x.(item)) }
-func (q *queue) Pop() any {
-	old := *q
-	x := old[len(old)-1]
-	old[len(old)-1] = item{}
-	*q = old[:len(old)-1]
-	return x
-}
-
 // after plans something.
 func (w *World) after(d time.Duration, do func()) { w.at(w.now+d, do) }
 
-func (w *World) at(t time.Duration, do func()) {
-	w.seq++
-	heap.Push(&w.queue, item{at: max(t, w.now), seq: w.seq, do: do})
+func (w *World) at(t time.Duration, do func()) { w.queue.push(max(t, w.now), item{do: do}) }
+
+// arrives plans the arrival of a packet.
+func (w *World) arrives(t time.Duration, from, to int, packet core.Event) {
+	w.queue.push(max(t, w.now), item{packet: packet, from: int32(from), to: int32(to)})
 }
 
 // Run lets the world go on until the time, or until an invariant is violated.
 func (w *World) Run(until time.Duration) error {
-	for len(w.queue) > 0 && w.queue[0].at <= until {
+	for w.queue.len() > 0 && w.queue.next() <= until {
 		if err := w.step(); err != nil {
 			return err
 		}
@@ -100,9 +78,16 @@ func (w *World) Run(until time.Duration) error {
 const stepsMax = 3_000_000
 
 func (w *World) step() error {
-	it := heap.Pop(&w.queue).(item)
-	w.now = it.at
-	it.do()
+	at, it := w.queue.pop()
+	w.now = at
+	switch {
+	case it.packet != nil:
+		w.net.arrive(int(it.from), int(it.to), it.packet)
+	case it.wake != nil:
+		it.wake.ring()
+	default:
+		it.do()
+	}
 	if w.steps++; w.steps > stepsMax {
 		w.check.fail("no end after %d steps", w.steps)
 	}
@@ -113,7 +98,7 @@ func (w *World) step() error {
 // it did before the time.
 func (w *World) RunUntil(until time.Duration, cond func() bool) (bool, error) {
 	for !cond() {
-		if len(w.queue) == 0 || w.queue[0].at > until {
+		if w.queue.len() == 0 || w.queue.next() > until {
 			w.now = until
 			return cond(), w.check.after()
 		}
