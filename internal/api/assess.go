@@ -148,6 +148,8 @@ func (a *assessor) node(n *cluster.Node, r *NodeReport) {
 		a.find(SeverityWarning, start, message.NodeNotPresent, n.Name, presence(n.Presence))
 	case n.Presence != cluster.Present && counts && !a.answers(n.ID):
 		a.find(sev, start, message.VoterNotPresent, n.Name, presence(n.Presence))
+	case !r.Heard && r.Voter && spare < 0:
+		a.find(SeverityUnsafe, start, message.NodeNotHeard, n.Name)
 	case !r.Heard && counts && spare > 0:
 		a.find(sev, start, message.VoterAwaySpare, n.Name, spare)
 	case !r.Heard && (counts || r.Voter):
@@ -194,8 +196,11 @@ func (a *assessor) settings() {
 			continue
 		}
 		sev := SeverityWarning
-		if slices.Contains(weaker, r.Code) {
+		switch {
+		case slices.Contains(weaker, r.Code):
 			sev = SeverityInfo
+		case r.Code == message.AlarmDisk:
+			sev = SeverityUnsafe // it can't promise, so it doesn't vote
 		}
 		a.find(sev, "", r.Code, anys(r.Args)...)
 	}

@@ -54,7 +54,11 @@ func (a *assessor) hierarchy(h *cluster.Hierarchy) HierarchyReport {
 	case cluster.SharedData:
 		r.Endless = true
 	case cluster.WatchdogOnly:
-		if n := a.st.Node(h.Owner); n != nil && n.WatchdogSeconds > 0 {
+		id := h.Owner
+		if id == 0 {
+			id = h.Nodes[0]
+		}
+		if n := a.st.Node(id); n != nil && n.WatchdogSeconds > 0 {
 			r.Fencing = decide.WatchdogWait(n.WatchdogSeconds)
 		} else {
 			r.Endless = true

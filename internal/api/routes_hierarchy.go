@@ -46,14 +46,14 @@ type SwitchoverDone struct {
 // onHierarchy is a command about one hierarchy without more to say.
 func (s *Server) onHierarchy(path, id, summary string, f func(name string) cluster.Command) {
 	do(s, op(http.MethodPost, "/v1/hierarchies/{hierarchy}/"+path, id, summary, "hierarchies"),
-		func(ctx context.Context, in *named) (Done, error) { return s.propose(ctx, f(in.Hierarchy)) })
+		func(ctx context.Context, in *Named) (Done, error) { return s.propose(ctx, f(in.Hierarchy)) })
 }
 
 func (s *Server) routesHierarchy() {
 	do(s, op(http.MethodPost, "/v1/hierarchies", "hierarchy-create", "Create a hierarchy", "hierarchies"), s.createHierarchy)
 	do(s, op(http.MethodPatch, "/v1/hierarchies/{hierarchy}", "hierarchy-set", "Change a hierarchy", "hierarchies"), s.setHierarchy)
 	do(s, op(http.MethodDelete, "/v1/hierarchies/{hierarchy}", "hierarchy-delete", "Delete a hierarchy that is out of service", "hierarchies"),
-		func(ctx context.Context, in *named) (Done, error) {
+		func(ctx context.Context, in *Named) (Done, error) {
 			return s.propose(ctx, cluster.Command{Reason: cluster.Because(message.AskedDelete, in.Hierarchy),
 				DeleteHierarchy: &cluster.DeleteHierarchy{Name: in.Hierarchy}})
 		})
@@ -116,7 +116,7 @@ func (s *Server) createHierarchy(ctx context.Context, in *struct{ Body NewHierar
 }
 
 func (s *Server) setHierarchy(ctx context.Context, in *struct {
-	named
+	Named
 	Body HierarchyChange
 }) (Done, error) {
 	h, err := s.hierarchy(in.Hierarchy)
@@ -155,7 +155,7 @@ func change[T any](to *T, from *T) {
 }
 
 func (s *Server) switchover(ctx context.Context, in *struct {
-	named
+	Named
 	Body Switchover `required:"false"`
 }) (SwitchoverDone, error) {
 	h, err := s.hierarchy(in.Hierarchy)
@@ -191,7 +191,7 @@ func (s *Server) switchover(ctx context.Context, in *struct {
 }
 
 func (s *Server) clearFailures(ctx context.Context, in *struct {
-	named
+	Named
 	Node string `query:"node" maxLength:"63" doc:"only the mark of this node"`
 }) (Done, error) {
 	c := &cluster.ClearFailures{Hierarchy: in.Hierarchy}

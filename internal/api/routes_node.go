@@ -33,8 +33,8 @@ type StopNode struct {
 	Mode StopMode `json:"mode,omitempty" enum:"move,stop,keep" default:"move" doc:"what becomes of its services: moved, stopped, or left running unmanaged"`
 }
 
-// onNode is the path of a node.
-type onNode struct {
+// OnNode is the path of a node.
+type OnNode struct {
 	Node string `path:"node" maxLength:"63"`
 }
 
@@ -56,7 +56,7 @@ func (s *Server) createToken(ctx context.Context, in *struct{ Body NewToken }) (
 
 // removeNode refuses a removal after which the cluster could not decide any
 // more: raft can't take it back.
-func (s *Server) removeNode(ctx context.Context, in *onNode) (Done, error) {
+func (s *Server) removeNode(ctx context.Context, in *OnNode) (Done, error) {
 	st, err := s.state()
 	if err != nil {
 		return Done{}, err
@@ -96,7 +96,7 @@ func (s *Server) removeNode(ctx context.Context, in *onNode) (Done, error) {
 }
 
 func (s *Server) setPaths(ctx context.Context, in *struct {
-	onNode
+	OnNode
 	Body NodePaths
 }) (Done, error) {
 	st, err := s.state()

@@ -42,15 +42,15 @@ func (s *Server) routesRead() {
 			return s.kits.Describe(in.Kit)
 		})
 	do(s, op(http.MethodGet, "/v1/hierarchies/{hierarchy}", "hierarchy", "One hierarchy", "hierarchies"),
-		func(_ context.Context, in *named) (*cluster.Hierarchy, error) { return s.hierarchy(in.Hierarchy) })
+		func(_ context.Context, in *Named) (*cluster.Hierarchy, error) { return s.hierarchy(in.Hierarchy) })
 	do(s, op(http.MethodGet, "/v1/timeline", "timeline", "What happened, oldest first", "timeline"), s.timeline)
 	do(s, op(http.MethodGet, "/v1/hierarchies/{hierarchy}/why", "why", "The causal timeline of a failover", "timeline"), s.why)
 }
 
 func (s *Server) report(st *cluster.State) Report { return Assess(st, s.backend.Local(), s.now()) }
 
-// named is the path of a hierarchy.
-type named struct {
+// Named is the path of a hierarchy.
+type Named struct {
 	Hierarchy string `path:"hierarchy" maxLength:"63"`
 }
 
@@ -84,7 +84,7 @@ func (s *Server) timeline(_ context.Context, in *timelineQuery) ([]cluster.Entry
 }
 
 type whyQuery struct {
-	named
+	Named
 	Entry uint64 `query:"entry" doc:"the episode to which this entry of the timeline belongs"`
 	All   bool   `query:"all" doc:"every episode that the timeline still holds"`
 }

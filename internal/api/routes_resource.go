@@ -32,8 +32,8 @@ type ResourceView struct {
 	Resource  cluster.Resource `json:"resource"`
 }
 
-// inside is the path of a resource.
-type inside struct {
+// Inside is the path of a resource.
+type Inside struct {
 	Hierarchy string `path:"hierarchy" maxLength:"63"`
 	Resource  string `path:"resource" maxLength:"63"`
 }
@@ -52,7 +52,7 @@ func (s *Server) routesResource() {
 	do(s, op(http.MethodPost, path, "resource-create", "Create a resource; it starts if its hierarchy is in service", "resources"), s.createResource)
 	do(s, op(http.MethodPatch, path+"/{resource}", "resource-set", "Change a resource", "resources"), s.setResource)
 	do(s, op(http.MethodDelete, path+"/{resource}", "resource-delete", "Stop and delete a resource on which nothing depends", "resources"),
-		func(ctx context.Context, in *inside) (Done, error) {
+		func(ctx context.Context, in *Inside) (Done, error) {
 			return s.propose(ctx, cluster.Command{Reason: cluster.Because(message.AskedDelete, in.Hierarchy+"/"+in.Resource), DeleteResource: &cluster.DeleteResource{Hierarchy: in.Hierarchy, Name: in.Resource}})
 		})
 }
@@ -67,7 +67,7 @@ func (s *Server) resource(in *NewResource) (cluster.Resource, error) {
 }
 
 func (s *Server) createResource(ctx context.Context, in *struct {
-	named
+	Named
 	Body NewResource
 }) (Done, error) {
 	h, err := s.hierarchy(in.Hierarchy)
@@ -87,7 +87,7 @@ func (s *Server) createResource(ctx context.Context, in *struct {
 }
 
 func (s *Server) setResource(ctx context.Context, in *struct {
-	inside
+	Inside
 	Body ResourceChange
 }) (Done, error) {
 	h, err := s.hierarchy(in.Hierarchy)

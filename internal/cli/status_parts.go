@@ -136,7 +136,7 @@ func (a *app) entryText(st *cluster.State, e *cluster.Entry) string {
 			text += " " + e.Hierarchy
 		}
 	}
-	if e.By != "" {
+	if e.By != "" && st.NodeByName(e.By) == nil {
 		text += a.label(" by ", " 要求者: ") + e.By
 	}
 	return text

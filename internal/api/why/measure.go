@@ -35,8 +35,7 @@ type meter struct {
 	at      int64 // the last milestone
 	outage  int64
 	// exact reports whether outage is when service ended.
-	exact  bool
-	failed bool // a failure was reported and the rest is being stopped
+	exact bool
 }
 
 func (m *meter) pass(l *Line) {
@@ -56,21 +55,18 @@ func (m *meter) pass(l *Line) {
 		m.phase(PhaseBackoff, l)
 	case l.Kind == cluster.KindAssigned:
 		m.phase(PhaseDecision, l)
-		m.failed = false
 	case l.Kind == cluster.KindWant, l.Kind == cluster.KindMove:
 		m.phase(PhaseDecision, l)
 	case l.Kind != cluster.KindStatus:
 	case code == message.LocalRecovery:
 		m.end(l, true)
+	case code == message.AllStopped:
+		m.phase(PhaseGiveUp, l)
 	case slices.Contains(failedCodes, code):
-		switch {
-		case m.failed:
-			m.phase(PhaseGiveUp, l)
-		case m.running && m.begun:
-			m.phase(PhaseStart, l)
+		if m.running && m.begun {
+			m.phase(PhaseTry, l)
 		}
 		m.end(l, true)
-		m.failed = !m.failed
 	case slices.Contains(stoppingCodes, code):
 		m.end(l, true)
 	case code == message.HierarchyStopped:

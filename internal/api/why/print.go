@@ -213,8 +213,11 @@ func (p *printer) now(s *Story) {
 	if s.Present.Node != "" {
 		status = p.fill(labelOn, "{status}", status, "{node}", s.Present.Node)
 	}
-	if string(s.Present.Want) == string(cluster.WantInService) && !s.Present.Status.Serving() {
-		status += ", " + p.fill(labelWants, "{status}", wording.Word(p.Lang, s.Present.Want))
+	if s.Present.SinceMilli != 0 {
+		status += p.fill(labelSince, "{time}", p.clock(s.Present.SinceMilli, "2006-01-02 15:04:05"))
+	}
+	if s.Present.Want == cluster.WantInService && !s.Present.Status.Serving() {
+		status += "; " + p.fill(labelWants, "{status}", wording.Word(p.Lang, s.Present.Want))
 	}
 	p.WriteString("\n")
 	p.bottom(labelNow, status)
@@ -227,7 +230,7 @@ func (p *printer) now(s *Story) {
 	m := message.Reason{Code: s.Present.Reason.Code, Args: s.Present.Reason.Args}.Localize(p.Lang)
 	if !s.Present.Status.Serving() {
 		p.bottom(wording.Label{}, m.Text+" ("+m.Code+")")
-		if m.Next != "" {
+		if m.Next != "" && !strings.Contains(m.Next, "perdure why "+s.Hierarchy) {
 			p.bottom(labelNext, m.Next)
 		}
 		return

@@ -32,7 +32,7 @@ type Story struct {
 	EndedMilli int64 `json:"ended_ms,omitempty"`
 	// OutageMilli is the time without service; negative: not known.
 	OutageMilli int64 `json:"outage_ms"`
-	// UntilMilli is when it was first in service before the episode; 0: never.
+	// SinceMilli is since when it had been in service before; 0: it wasn't.
 	SinceMilli int64   `json:"before_since_ms,omitempty"`
 	Lines      []Line  `json:"lines"`
 	Phases     []Phase `json:"phases,omitempty"`
@@ -86,6 +86,7 @@ const (
 	PhaseBackoff  = "back-off"
 	PhaseDecision = "decision"
 	PhaseStart    = "start"
+	PhaseTry      = "failed start"
 	PhaseReboot   = "restart of the node"
 )
 

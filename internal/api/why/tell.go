@@ -201,9 +201,17 @@ func (t *teller) lastSign(e *cluster.Entry) {
 		return
 	}
 	name := t.state.NodeName(e.Node)
+	sign := Line{WallMilli: e.WallMilli - silent, Kind: cluster.KindSilence, Node: name, Reason: cluster.Because(message.LastSign, name)}
+	t.story.Lines = append(t.story.Lines, sign)
+	d := t.state.Detection
+	if silent < d.Milliseconds() || slices.ContainsFunc(t.state.Timeline, func(o cluster.Entry) bool {
+		return o.Kind == cluster.KindDetection && o.ID > e.ID
+	}) {
+		return // another detection time held then
+	}
 	t.story.Lines = append(t.story.Lines, Line{
-		WallMilli: e.WallMilli - silent, Kind: cluster.KindSilence, Node: name,
-		Reason: cluster.Because(message.LastSign, name),
+		WallMilli: sign.WallMilli + d.Milliseconds(), Kind: cluster.KindLease, Node: name,
+		Reason: cluster.Because(message.LeaseOver, name, message.Duration(d)),
 	})
 }
 
@@ -211,6 +219,14 @@ func (t *teller) line(e *cluster.Entry) Line {
 	l := Line{
 		Entry: e.ID, WallMilli: e.WallMilli, Kind: e.Kind, Resource: e.Resource,
 		Reason: e.Reason, By: e.By, Causes: e.Causes, Key: key(e),
+	}
+	if t.state.NodeByName(e.By) != nil {
+		l.By = "" // the nodes' own work; people are named
+	}
+	if t.repeated(e) {
+		// The same failure is reported when it is found and when what was left
+		// is stopped.
+		l.Reason, l.Key = cluster.Because(message.AllStopped, t.h.Name, l.Node), false
 	}
 	if e.Node != 0 {
 		l.Node = t.state.NodeName(e.Node)
@@ -227,6 +243,25 @@ func (t *teller) line(e *cluster.Entry) Line {
 		}
 	}
 	return l
+}
+
+// repeated reports whether an entry says the same failure a second time.
+func (t *teller) repeated(e *cluster.Entry) bool {
+	if e.Kind != cluster.KindStatus || !is(e, failedCodes) {
+		return false
+	}
+	said := false
+	for _, o := range t.episode.own {
+		switch {
+		case o.ID >= e.ID:
+			return said
+		case o.Kind == cluster.KindAssigned:
+			said = false
+		case o.Reason.Code == e.Reason.Code && o.Node == e.Node:
+			said = true
+		}
+	}
+	return said
 }
 
 func (t *teller) present() Present {

@@ -2,7 +2,7 @@ package why
 
 import "github.com/perdure-ha/perdure/internal/api/wording"
 
-// titles say what an episode was; %s are from and to, in this order.
+// titles say what an episode was.
 var titles = map[What]wording.Label{
 	Failover:      {EN: "failover from {from} to {to}", JA: "フェイルオーバー ({from} → {to})"},
 	Switchover:    {EN: "switchover from {from} to {to}", JA: "スイッチオーバー ({from} → {to})"},
@@ -24,6 +24,7 @@ var phases = map[string]wording.Label{
 	PhaseBackoff:  {EN: "waiting before the next attempt", JA: "再試行までの待機"},
 	PhaseDecision: {EN: "decision", JA: "判断"},
 	PhaseStart:    {EN: "bringing in service on {node}", JA: "{node} での起動"},
+	PhaseTry:      {EN: "attempt on {node} that failed", JA: "{node} での起動失敗"},
 	PhaseReboot:   {EN: "restart of {node}", JA: "{node} の再起動"},
 }
 
@@ -42,6 +43,7 @@ var (
 	labelClocks   = wording.Label{EN: "clocks differ", JA: "時計の差"}
 	labelNow      = wording.Label{EN: "Now", JA: "現在"}
 	labelOn       = wording.Label{EN: "{status} on {node}", JA: "{node} で{status}"}
+	labelSince    = wording.Label{EN: " since {time}", JA: " ({time} から)"}
 	labelWants    = wording.Label{EN: "wanted {status}", JA: "要求: {status}"}
 	labelMarks    = wording.Label{EN: "not started on {node} until cleared", JA: "解除するまで {node} では起動しません"}
 	labelNext     = wording.Label{EN: "Next", JA: "対処"}

@@ -1,0 +1,190 @@
+package apitest
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/perdure-ha/perdure/internal/api"
+	"github.com/perdure-ha/perdure/internal/cluster"
+	"github.com/perdure-ha/perdure/internal/message"
+)
+
+// Fake is a world behind the API. It carries commands out at once and plays the
+// nodes: a hierarchy that is wanted in service comes in service on the first
+// node that may have it. On a node named "broken" nothing starts, and on one
+// named "slow" nothing ever finishes.
+type Fake struct {
+	mu      sync.Mutex
+	world   *World
+	changed chan struct{}
+	stopped chan struct{}
+	once    sync.Once
+	work    sync.WaitGroup
+}
+
+var _ api.Backend = (*Fake)(nil)
+
+// NewFake puts a world behind the API.
+func NewFake(w *World) *Fake {
+	return &Fake{world: w, changed: make(chan struct{}), stopped: make(chan struct{})}
+}
+
+// Stopped is closed when the node was asked to stop.
+func (f *Fake) Stopped() <-chan struct{} { return f.stopped }
+
+// Close waits for what is under way.
+func (f *Fake) Close() {
+	f.once.Do(func() { close(f.stopped) })
+	f.work.Wait()
+}
+
+// Do changes the world by a line.
+func (f *Fake) Do(line string) error {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	// Readers hold the state without a lock, so it is replaced.
+	f.world.State = f.world.State.Clone()
+	f.world.wall = time.Now().UnixMilli()
+	err := f.world.Do(line)
+	f.wake()
+	return err
+}
+
+func (f *Fake) wake() {
+	close(f.changed)
+	f.changed = make(chan struct{})
+}
+
+func (f *Fake) State() *cluster.State {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.world.State
+}
+
+func (f *Fake) Local() api.Local {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	l := f.world.Local
+	l.Nodes, l.Paths, l.Alarms = slices.Clone(l.Nodes), slices.Clone(l.Paths), slices.Clone(l.Alarms)
+	return l
+}
+
+func (f *Fake) Changed() <-chan struct{} {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.changed
+}
+
+func (f *Fake) Propose(_ context.Context, c cluster.Command) (cluster.Result, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	w := f.world
+	w.State = w.State.Clone()
+	w.index++
+	w.wall = time.Now().UnixMilli()
+	c.WallMilli = w.wall
+	r := w.State.Apply(w.index, &c)
+	f.wake()
+	if !r.Refused() {
+		switch {
+		case c.SetWant != nil:
+			f.react(c.SetWant.Hierarchy)
+		case c.StartMove != nil:
+			f.react(c.StartMove.Hierarchy)
+		}
+	}
+	return r, nil
+}
+
+// react plays the nodes, a step every few milliseconds.
+func (f *Fake) react(name string) {
+	f.work.Go(func() {
+		tick := time.NewTicker(20 * time.Millisecond)
+		defer tick.Stop()
+		for {
+			select {
+			case <-f.stopped:
+				return
+			case <-tick.C:
+			}
+			line := f.next(name)
+			if line == "" {
+				return
+			}
+			if line == "-" {
+				continue
+			}
+			if err := f.Do(line); err != nil {
+				return
+			}
+		}
+	})
+}
+
+// next is what a node would do next about a hierarchy; empty: nothing, and "-":
+// wait.
+func (f *Fake) next(name string) string {
+	st := f.State()
+	h := st.Hierarchy(name)
+	if h == nil {
+		return ""
+	}
+	owner := st.NodeName(h.Owner)
+	switch {
+	case owner == "slow" && h.Status != cluster.InService:
+		return "-"
+	case h.Owner != 0 && h.Status == cluster.Starting && owner == "broken":
+		return `report ` + name + ` failed PD3204 web broken "the program ended" +resource:web`
+	case h.Owner != 0 && h.Status == cluster.Starting:
+		return `report ` + name + ` "in service" PD3911 ` + name + ` ` + owner + ` +PD3201:web:10ms@15ms`
+	case h.Owner != 0 && h.Status == cluster.Stopping:
+		return `report ` + name + ` "out of service" PD3912 ` + name + ` ` + owner + ` +PD3202:web:5ms@9ms`
+	case h.Owner != 0 && h.Want == cluster.WantOutOfService:
+		return `report ` + name + ` stopping PD3213 ` + name + ` ` + owner
+	case h.Owner != 0 && h.Move != nil && h.Move.To != h.Owner:
+		return `report ` + name + ` stopping PD3214 ` + name + ` ` + owner + ` ` + st.NodeName(h.Move.To)
+	case h.Owner == 0 && h.Want == cluster.WantInService:
+		return f.assign(st, h)
+	}
+	return ""
+}
+
+func (f *Fake) assign(st *cluster.State, h *cluster.Hierarchy) string {
+	code, args, to := "PD3121 ", h.Name, cluster.NodeID(0)
+	if h.Move != nil && !h.FailedOn(h.Move.To) {
+		code, to = "PD3123 ", h.Move.To
+		args += " " + st.NodeName(h.Move.From)
+	} else {
+		for _, id := range h.Nodes {
+			if n := st.Node(id); to == 0 && !h.FailedOn(id) && n.Presence == cluster.Present {
+				to = id
+			}
+		}
+	}
+	if to == 0 {
+		return ""
+	}
+	return "assign " + h.Name + " " + st.NodeName(to) + " " + code + args + " " + st.NodeName(to)
+}
+
+// CreateToken makes something that looks like a token.
+func (f *Fake) CreateToken(_ context.Context, role cluster.Role, valid time.Duration) (string, error) {
+	r, err := f.Propose(context.Background(), cluster.Command{AddToken: &cluster.AddToken{
+		Token: cluster.Token{Hash: "0123456789abcdef", ExpiresUnix: time.Now().Add(valid).Unix(), Role: role}}})
+	if err == nil && r.Refused() {
+		err = message.Reason(r.Refusal).Err()
+	}
+	return "perdure1.FAKE", err
+}
+
+// Stop moves nothing and ends: see [Fake.Stopped].
+func (f *Fake) Stop(_ context.Context, how api.StopMode) error {
+	f.mu.Lock()
+	f.world.Local.Stopping = string(how)
+	f.wake()
+	f.mu.Unlock()
+	f.once.Do(func() { close(f.stopped) })
+	return nil
+}

@@ -1,0 +1,4 @@
+package api
+
+// ReadEvents is for the fuzz test.
+var ReadEvents = readEvents
