@@ -53,6 +53,7 @@ var packages = map[string]layer{
 
 	"internal/daemon": layerDaemon,
 
+	"model":               layerLab,
 	"internal/archtest":   layerLab,
 	"internal/archtest/*": layerLab,
 	"internal/lab/*":      layerLab,

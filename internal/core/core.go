@@ -2,6 +2,7 @@ package core
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"time"
 
@@ -134,7 +135,10 @@ func New(now cluster.Instant, cfg Config) (*Core, error) {
 	c.raft, err = newRawNode(&raft.Config{
 		ID: uint64(cfg.Self), Storage: c.log, Applied: c.state.Applied,
 		ElectionTick: cluster.RaftElectionTicks, HeartbeatTick: 1,
-		MaxSizePerMsg: 256 << 10, MaxInflightMsgs: 64, MaxUncommittedEntriesSize: 16 << 20,
+		// All that is committed is applied at once: an answer to an entry must
+		// not leave before what it says was committed is applied, because the
+		// rules for configurations count on that.
+		MaxSizePerMsg: 256 << 10, MaxCommittedSizePerReady: math.MaxUint64, MaxInflightMsgs: 64, MaxUncommittedEntriesSize: 16 << 20,
 		CheckQuorum: true, PreVote: true, Logger: quiet{},
 	})
 	if err != nil {

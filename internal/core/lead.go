@@ -80,8 +80,8 @@ func (c *Core) proposeAsLeader(now cluster.Instant, cmd cluster.Command) {
 	if cmd.By == "" {
 		cmd.By = c.state.NodeName(c.self)
 	}
-	if cmd.Member != nil {
-		c.proposeMember(now, c.self, &cmd, cmd.Encode())
+	if changesConf(&cmd) {
+		c.proposeConf(now, c.self, &cmd, cmd.Encode())
 		return
 	}
 	c.raft.propose(cmd.Encode())

@@ -144,15 +144,32 @@ func (c *Core) proposeFor(now cluster.Instant, from cluster.NodeID, data []byte)
 	if err != nil {
 		return // a newer peer's; it will be told by the handshake
 	}
-	if cmd.Member != nil {
-		c.proposeMember(now, from, cmd, data)
+	if changesConf(cmd) {
+		c.proposeConf(now, from, cmd, data)
 		return
 	}
-	c.raft.propose(data)
+	c.raft.propose(data) // dropped when too much is under way; sent again
 }
 
-// proposeMember proposes a configuration change, if the state allows it.
-func (c *Core) proposeMember(now cluster.Instant, from cluster.NodeID, cmd *cluster.Command, data []byte) {
+// changesConf reports whether the command changes what acks and promises name.
+func changesConf(c *cluster.Command) bool {
+	return c.Member != nil || c.SetDetection != nil || c.SettleDetection != nil
+}
+
+// proposeConf proposes a change of the configuration: of the members, or of
+// the detection time. All travel as raft configuration changes, because raft
+// proposes one only when the one before is applied. Leases need more: a
+// majority must have applied it, or leases could go on under a configuration
+// whose successor's successor evicts (docs/design/leases.md).
+func (c *Core) proposeConf(now cluster.Instant, from cluster.NodeID, cmd *cluster.Command, data []byte) {
+	if c.confKnown(now) < c.state.Majority() {
+		return // sent again by whoever wants it
+	}
+	if cmd.Member == nil {
+		// A voter that is added again changes nothing for raft.
+		c.proposeChange(raftpb.ConfChangeType_ConfChangeAddNode, c.self, data)
+		return
+	}
 	if res := c.state.CheckMember(cmd.Member); res.Refused() {
 		if cmd.ID != 0 {
 			c.send(now, &Message{From: c.self, To: from, Refused: &Refused{ID: cmd.ID, Reason: res.Refusal}})
@@ -170,10 +187,27 @@ func (c *Core) proposeMember(now cluster.Instant, from cluster.NodeID, cmd *clus
 	case cluster.AsNothing:
 		typ = raftpb.ConfChangeType_ConfChangeRemoveNode
 	}
+	c.proposeChange(typ, cmd.Member.Node, data)
+}
+
+func (c *Core) proposeChange(typ raftpb.ConfChangeType, id cluster.NodeID, data []byte) {
 	c.raft.proposeConfChange(&raftpb.ConfChangeV2{
-		Changes: []*raftpb.ConfChangeSingle{{Type: &typ, NodeId: new(uint64(cmd.Member.Node))}},
+		Changes: []*raftpb.ConfChangeSingle{{Type: &typ, NodeId: new(uint64(id))}},
 		Context: data,
 	})
+}
+
+// confKnown counts the voters that are known to have applied the present
+// configuration.
+func (c *Core) confKnown(now cluster.Instant) int {
+	n := 0
+	for _, v := range c.state.Voters {
+		p := c.peers[v]
+		if v == c.self || p != nil && p.beat.Lease.Conf == c.state.Conf && now.Mono-p.heard < c.state.Detection {
+			n++
+		}
+	}
+	return n
 }
 
 func unmarshal(b []byte, m proto.Message) error { return proto.Unmarshal(b, m) }
