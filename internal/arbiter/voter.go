@@ -32,6 +32,9 @@ const (
 	// RefusedNoVote: the answering node has no vote in the configuration that
 	// it has applied.
 	RefusedNoVote
+	// RefusedReverted: the disk of the node that sent the beat has gone back:
+	// it must not go on under its id.
+	RefusedReverted
 )
 
 // Ack answers a beat.

@@ -75,6 +75,8 @@ func (s *State) apply(index uint64, c *Command) Result {
 		return s.addToken(c.AddToken)
 	case c.AddNode != nil:
 		return s.addNode(index, c, c.AddNode)
+	case c.Rejoin != nil:
+		return s.rejoin(index, c, c.Rejoin)
 	case c.Member != nil:
 		return s.member(index, c, c.Member)
 	case c.SetNode != nil:

@@ -24,6 +24,7 @@ type Command struct {
 
 	AddToken        *AddToken        `json:"add_token,omitempty"`
 	AddNode         *AddNode         `json:"add_node,omitempty"`
+	Rejoin          *Rejoin          `json:"rejoin,omitempty"`
 	Member          *Member          `json:"member,omitempty"`
 	SetNode         *SetNode         `json:"set_node,omitempty"`
 	Admit           *Admit           `json:"admit,omitempty"`
@@ -87,6 +88,17 @@ type AddNode struct {
 	HeartbeatKey []byte `json:"heartbeat_key"`
 	TokenHash    string `json:"token_hash"`
 	NowUnix      int64  `json:"now_unix"`
+	Software     string `json:"software,omitempty"`
+	Protocol     int    `json:"protocol,omitempty"`
+}
+
+// Rejoin gives a node whose local state was lost a new id ([Result.Node]); the
+// old one never votes or serves again. By proposing it the node states that
+// nothing of its earlier boots runs on it. The proposer has seen the node's
+// certificate.
+type Rejoin struct {
+	Old          NodeID `json:"old"`
+	HeartbeatKey []byte `json:"heartbeat_key"`
 	Software     string `json:"software,omitempty"`
 	Protocol     int    `json:"protocol,omitempty"`
 }

@@ -6,6 +6,7 @@ type Kind string
 const (
 	KindClusterCreated  Kind = "cluster created"
 	KindNodeAdded       Kind = "node added"
+	KindRejoined        Kind = "rejoined"
 	KindNodeRemoved     Kind = "node removed"
 	KindVoter           Kind = "voter"
 	KindAdmitted        Kind = "admitted"

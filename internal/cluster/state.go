@@ -95,6 +95,9 @@ type Node struct {
 	Software     string `json:"software,omitempty"`
 	// Protocol is the newest wire and command version that it understands.
 	Protocol int `json:"protocol,omitempty"`
+	// Lost reports that its local state was lost: it came back under another
+	// id, and the leader takes this one out.
+	Lost bool `json:"lost,omitempty"`
 	// WatchdogSeconds is the watchdog's time-out as read back (0: none armed).
 	WatchdogSeconds int `json:"watchdog_seconds,omitempty"`
 	// Maintenance reports whether nothing may be brought in service here.

@@ -1,6 +1,7 @@
 package core
 
 import (
+	"errors"
 	"time"
 
 	"github.com/perdure-ha/perdure/internal/arbiter"
@@ -19,7 +20,7 @@ func (c *Core) doBeat(now cluster.Instant) {
 		c.nextBeat = now.Mono + t.Heartbeat
 	}
 	b := &Heartbeat{
-		Term: c.raft.term, Applied: c.state.Applied, Protocol: Protocol, Leaving: c.leaving,
+		Term: c.raft.term, Applied: c.state.Applied, Protocol: Protocol, Leaving: c.leaving, Life: c.life,
 		Lease: arbiter.Beat{Node: c.self, Generation: c.holder.Generation(), Conf: c.state.Conf, Sent: now.Boot},
 	}
 	switch {
@@ -31,6 +32,8 @@ func (c *Core) doBeat(now cluster.Instant) {
 		b.Leader, b.LeaderAge = c.raft.leader, age(now.Mono-c.leaderSeen)
 	}
 	voter := c.state.IsVoter(c.self)
+	b.LogIndex = c.log.last()
+	b.LogTerm, _ = c.log.Term(b.LogIndex) // the last entry is always there
 	b.Heard = make([]Heard, 0, len(c.state.Nodes))
 	c.out.BeatTo = c.out.BeatTo[:0]
 	for i := range c.state.Nodes {
@@ -70,11 +73,22 @@ func (c *Core) beatReceived(now cluster.Instant, from cluster.NodeID, b *Heartbe
 		c.peers[from] = p
 	}
 	// The same heartbeat comes on every comm path. Its first copy is answered,
-	// on all of them: the way there and the way back may differ.
-	again := b.Lease.Generation != 0 && b.Lease == p.beat.Lease
+	// on all of them: the way there and the way back may differ. What comes
+	// later than a newer one of the same process says nothing new either.
+	again := b.Life == p.beat.Life && b.Lease.Sent <= p.beat.Lease.Sent
 	p.heard = now.Mono
-	p.beat = *b
 	if again {
+		return
+	}
+	if b.LogTerm < p.beat.LogTerm || b.LogTerm == p.beat.LogTerm && b.LogIndex < p.beat.LogIndex {
+		p.reverted = true
+	}
+	p.beat = *b
+	if p.reverted {
+		// What it promised and voted may be forgotten: nothing that it says
+		// counts any more. It is told, and comes back under a new id.
+		c.out.Acks = append(c.out.Acks, AckOut{To: from, Ack: arbiter.Ack{
+			Voter: c.self, Generation: b.Lease.Generation, Sent: b.Lease.Sent, Refusal: arbiter.RefusedReverted}})
 		return
 	}
 	if b.Term >= c.raft.term && b.Leader != 0 && b.Leader != c.self {
@@ -90,6 +104,25 @@ func (c *Core) beatReceived(now cluster.Instant, from cluster.NodeID, b *Heartbe
 		return
 	}
 	c.out.Acks = append(c.out.Acks, AckOut{To: from, Ack: c.voter.Acknowledge(now, c.state, b.Lease)})
+}
+
+// ErrReverted: this node's disk has gone back behind what others heard of it.
+var ErrReverted = errors.New("this node's log has gone back: it forgot what it told other nodes")
+
+// ackReceived counts the answer to one of this node's heartbeats.
+func (c *Core) ackReceived(now cluster.Instant, from cluster.NodeID, a arbiter.Ack) {
+	if a.Voter != from {
+		return
+	}
+	if a.Refusal == arbiter.RefusedReverted && a.Sent <= now.Boot {
+		c.out.Fatal = ErrReverted
+		return
+	}
+	// A voter that hasn't been heard yet may be one whose disk went back.
+	if p := c.peers[from]; p == nil || p.reverted {
+		return
+	}
+	c.holder.Heard(now, a)
 }
 
 // reachable reports whether the node was heard lately.

@@ -54,6 +54,7 @@ type Core struct {
 	soft    string
 	broken  arbiter.Broken
 	rand    *rand.Rand
+	life    uint64 // of this process, random
 
 	log        *memlog
 	raft       *rawNode
@@ -98,8 +99,9 @@ type Core struct {
 
 // peer is what this node knows of another.
 type peer struct {
-	heard time.Duration // Mono of the last heartbeat
-	beat  Heartbeat
+	heard    time.Duration // Mono of the last heartbeat
+	reverted bool          // its durable log went back
+	beat     Heartbeat
 }
 
 // New makes the core of a starting process. It refuses a disk that can't be
@@ -113,6 +115,7 @@ func New(now cluster.Instant, cfg Config) (*Core, error) {
 	}
 	c.state = &cluster.State{Version: cluster.StateVersion, Detection: cluster.DetectionBalanced, Ceiling: cluster.DetectionBalanced}
 	c.log = &memlog{hard: &raftpb.HardState{}, conf: &raftpb.ConfState{}, state: func() (*cluster.State, uint64) { return c.state, c.appliedT }}
+	c.life = c.rand.Uint64()
 	if cfg.Disk.HardState != nil {
 		c.log.hard = cfg.Disk.HardState
 	}
@@ -172,9 +175,7 @@ func (c *Core) Step(now cluster.Instant, ev Event) Effects {
 	case BeatReceived:
 		c.beatReceived(now, e.From, e.Beat)
 	case AckReceived:
-		if e.Ack.Voter == e.From {
-			c.holder.Heard(now, e.Ack)
-		}
+		c.ackReceived(now, e.From, e.Ack)
 	case MessageReceived:
 		c.received(now, e.From, e.Message)
 	case Persisted:

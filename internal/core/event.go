@@ -90,12 +90,17 @@ func (Manage) event()          {}
 type Heartbeat struct {
 	// Lease is the sender's request to be acknowledged; Generation 0: none.
 	Lease arbiter.Beat
+	// Life is random for each process, so that Sent can be compared.
+	Life uint64
 	// Term and Leader are what the sender believes; LeaderAge is how many
 	// milliseconds ago it had word of the leader, first or second hand.
 	Term      uint64
 	Leader    cluster.NodeID
 	LeaderAge uint32
 	Applied   uint64
+	// LogTerm and LogIndex are the end of the sender's durable log. They never
+	// go back, unless its disk did.
+	LogTerm, LogIndex uint64
 	// Leaving: the sender is stopping cleanly and takes nothing over.
 	Leaving bool
 	// Heard lists how long ago the sender heard others.

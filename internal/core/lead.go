@@ -136,6 +136,10 @@ func (c *Core) members(now cluster.Instant) {
 		return
 	}
 	for i := range s.Nodes {
+		if s.Nodes[i].Lost {
+			c.changeMember(now, s.Nodes[i].ID, cluster.AsNothing)
+			return
+		}
 		if id := s.Nodes[i].ID; !s.IsVoter(id) && !isLearner(s, id) {
 			c.changeMember(now, id, cluster.AsLearner)
 			return

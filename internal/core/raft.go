@@ -344,6 +344,9 @@ func (c *Core) received(now cluster.Instant, from cluster.NodeID, m *Message) {
 }
 
 func (c *Core) stepRaft(now cluster.Instant, m *raftpb.Message) {
+	if p := c.peers[cluster.NodeID(m.GetFrom())]; p != nil && p.reverted {
+		return
+	}
 	switch m.GetType() {
 	case raftpb.MsgApp, raftpb.MsgHeartbeat, raftpb.MsgSnap:
 		if m.GetTerm() >= c.raft.term {
@@ -358,7 +361,9 @@ func (c *Core) stepRaft(now cluster.Instant, m *raftpb.Message) {
 			return // proposals have a way of their own; the rest is local
 		}
 	}
-	c.raft.step(m)
+	if err := c.raft.step(m); err != nil {
+		c.out.Fatal = err
+	}
 }
 
 // shorter reports whether the candidate's log is behind this node's.

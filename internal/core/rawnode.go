@@ -1,6 +1,8 @@
 package core
 
 import (
+	"fmt"
+
 	"go.etcd.io/raft/v3"
 	"go.etcd.io/raft/v3/raftpb"
 
@@ -64,13 +66,22 @@ func (r *rawNode) tick() {
 
 // step takes a message. Raft refuses what makes no sense; that is its normal
 // business.
-func (r *rawNode) step(m *raftpb.Message) {
+func (r *rawNode) step(m *raftpb.Message) (err error) {
+	defer func() {
+		// Raft panics when the leader knows that this node had more than it
+		// has (raft/v3 log.go, commitTo). That is a disk that went back, and
+		// has a way out.
+		if p := recover(); p != nil {
+			err = fmt.Errorf("%w: raft: %v", ErrReverted, p)
+		}
+	}()
 	r.asked = true
 	_ = r.node.Step(m)
 	if t := m.GetType(); m.GetTerm() == r.term && (t == raftpb.MsgHeartbeatResp || t == raftpb.MsgHeartbeat && m.GetFrom() == uint64(r.leader)) {
-		return // the two that come all the time change neither term nor leader
+		return nil // the two that come all the time change neither term nor leader
 	}
 	r.refresh()
+	return nil
 }
 
 // forgetLeader is refused by a candidate, which has none to forget.

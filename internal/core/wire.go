@@ -39,8 +39,8 @@ func (e *VersionError) Error() string {
 // AppendHeartbeat encodes a heartbeat.
 func AppendHeartbeat(b []byte, h *Heartbeat) []byte {
 	b = append(b, wireHeartbeat, Protocol)
-	b = appendUints(b, uint64(h.Lease.Node), uint64(h.Lease.Generation), h.Lease.Conf, uint64(h.Lease.Sent),
-		h.Term, uint64(h.Leader), uint64(h.LeaderAge), h.Applied, uint64(h.Protocol))
+	b = appendUints(b, h.Life, uint64(h.Lease.Node), uint64(h.Lease.Generation), h.Lease.Conf, uint64(h.Lease.Sent),
+		h.Term, uint64(h.Leader), uint64(h.LeaderAge), h.Applied, h.LogTerm, h.LogIndex, uint64(h.Protocol))
 	var flags byte
 	if h.Leaving {
 		flags |= 1
@@ -68,9 +68,10 @@ func DecodePacket(b []byte) (*Heartbeat, *arbiter.Ack, error) {
 	}
 	switch kind {
 	case wireHeartbeat:
-		h := &Heartbeat{}
+		h := &Heartbeat{Life: r.uint()}
 		h.Lease = arbiter.Beat{Node: cluster.NodeID(r.uint()), Generation: cluster.Generation(r.uint()), Conf: r.uint(), Sent: r.duration()}
-		h.Term, h.Leader, h.LeaderAge, h.Applied, h.Protocol = r.uint(), cluster.NodeID(r.uint()), r.uint32(), r.uint(), r.uint32()
+		h.Term, h.Leader, h.LeaderAge, h.Applied = r.uint(), cluster.NodeID(r.uint()), r.uint32(), r.uint()
+		h.LogTerm, h.LogIndex, h.Protocol = r.uint(), r.uint(), r.uint32()
 		h.Leaving = r.byte()&1 != 0
 		n := r.uint()
 		if n > heardMax {

@@ -71,6 +71,8 @@ type Daemon struct {
 	timing  time.Duration
 	// stopping is how the node is being stopped, once it is.
 	stopping atomic.Pointer[api.StopMode]
+	// idFile is held while node.json is written.
+	idFile sync.Mutex
 	// first is the event that the loop begins with.
 	first core.Event
 	// unmanaged reports whether the guardian was found without deadlines; the
@@ -85,6 +87,9 @@ var errDeparted = errors.New("left the cluster")
 // nil after a planned stop.
 func Run(ctx context.Context, cfg Config) error {
 	d, err := open(ctx, cfg)
+	if errors.Is(err, errRejoined) {
+		d, err = open(ctx, cfg)
+	}
 	if err != nil {
 		return err
 	}
@@ -92,6 +97,9 @@ func Run(ctx context.Context, cfg Config) error {
 }
 
 func open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
+	if err := finishRejoin(cfg.StateDir); err != nil {
+		return nil, err
+	}
 	id, err := loadIdentity(cfg.StateDir)
 	if err != nil {
 		return nil, err
@@ -115,6 +123,9 @@ func open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 		return nil, message.New(message.IdentityUnreadable, cfg.RunDir, err).Wrap(err)
 	}
 	found, err := d.openLog()
+	if why := d.mustRejoin(err); why != nil {
+		return nil, d.rejoin(why)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -154,9 +165,6 @@ func open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 func (d *Daemon) openLog() (wal.Contents, error) {
 	dir := filepath.Join(d.cfg.StateDir, logDir)
 	l, found, err := wal.Open(walfs.OS(), dir, wal.Identity{Cluster: d.id.Cluster, Node: uint64(d.id.Node)})
-	if errors.Is(err, wal.ErrCorrupt) || errors.Is(err, wal.ErrNoLog) {
-		return found, message.New(message.LogDamaged, dir, err, d.id.Name).Wrap(err)
-	}
 	if err != nil {
 		return found, message.New(message.LogInUse, dir, err).Wrap(err)
 	}

@@ -56,6 +56,9 @@ func Node(ctx context.Context, c Config, fd uintptr) error {
 	c.StopGuardian = stopParent
 	// The signal asks for a clean stop, which takes the loop to carry out.
 	d, err := open(context.WithoutCancel(ctx), c)
+	if errors.Is(err, errRejoined) {
+		d, err = open(context.WithoutCancel(ctx), c)
+	}
 	if err != nil {
 		return err
 	}

@@ -116,17 +116,20 @@ func parseCertificate(der []byte) (*x509.Certificate, error) {
 // Kinds of calls between nodes; the first byte of a request.
 const (
 	callVersion = 1
+	callRejoin  = 'r' // a node lost its log: a rejoinRequest follows
 	callSign    = 's' // a witness wants a new certificate: a signing request follows
 )
 
 func encodeCall(kind byte, body []byte) []byte { return append([]byte{callVersion, kind}, body...) }
 
 // handleCall answers a peer.
-func (d *Daemon) handleCall(_ context.Context, from cluster.NodeID, request []byte) ([]byte, error) {
+func (d *Daemon) handleCall(ctx context.Context, from cluster.NodeID, request []byte) ([]byte, error) {
 	if len(request) < 2 || request[0] != callVersion {
 		return nil, message.New(message.JoinRefused, "call of another version")
 	}
 	switch request[1] {
+	case callRejoin:
+		return d.giveNewID(ctx, from, request[2:])
 	case callSign:
 		n := d.State().Node(from)
 		if n == nil || d.ca == nil {

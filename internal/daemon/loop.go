@@ -59,6 +59,9 @@ func (d *Daemon) noticeGap(gap time.Duration) {
 func (d *Daemon) step(now cluster.Instant, ev core.Event) {
 	out := d.core.Step(now, ev)
 	if out.Fatal != nil {
+		if errors.Is(out.Fatal, core.ErrReverted) {
+			d.markGoneBack(out.Fatal)
+		}
 		d.fatal(out.Fatal)
 		return
 	}

@@ -134,6 +134,7 @@ func (d *Daemon) followPeers(s *cluster.State) {
 		return
 	}
 	d.peers = sum
+	d.keepPeers(s)
 	if err := d.ep.SetPeers(commPeers(s.Nodes, d.id.Node)); err != nil {
 		d.log.Error("set the peers", "err", err)
 	}
@@ -143,10 +144,26 @@ func (d *Daemon) followPeers(s *cluster.State) {
 			return
 		}
 		d.id.Paths = me.Paths
-		if err := d.id.save(d.cfg.StateDir); err != nil {
-			d.log.Error("keep this node's comm paths", "err", err)
+		d.keepPeers(s)
+	}
+}
+
+// keepPeers remembers whom to ask if the log is ever lost.
+func (d *Daemon) keepPeers(s *cluster.State) {
+	d.id.Peers = d.id.Peers[:0:0]
+	for _, n := range s.Nodes {
+		if n.ID != d.id.Node && !n.Lost {
+			d.id.Peers = append(d.id.Peers, n)
 		}
 	}
+	id := *d.id
+	d.group.Go(func() { // beside the loop, which waits for no disk
+		d.idFile.Lock()
+		defer d.idFile.Unlock()
+		if err := id.save(d.cfg.StateDir); err != nil {
+			d.log.Error("keep the list of peers", "err", err)
+		}
+	})
 }
 
 // renewLeaf renews the node's certificate by itself when a third of its life
