@@ -56,11 +56,13 @@ func finding(sev Severity, fix string, m *message.Error) Finding {
 // otherwise: causes are looked for before what follows from them.
 func (a *assessor) order() {
 	rank := func(f Finding) int {
-		return slices.Index([]Severity{SeverityUnsafe, SeverityWarning, SeverityInfo}, f.Severity)
+		return slices.Index([]Severity{SeverityDown, SeverityUnsafe, SeverityWarning, SeverityInfo}, f.Severity)
 	}
 	slices.SortStableFunc(a.report.Findings, func(x, y Finding) int { return rank(x) - rank(y) })
-	a.report.Safe = len(a.report.Findings) == 0 || a.report.Findings[0].Severity != SeverityUnsafe
+	a.report.Safe = len(a.report.Findings) == 0 || !a.report.Findings[0].Severity.unsafe()
 }
+
+func (s Severity) unsafe() bool { return s == SeverityDown || s == SeverityUnsafe }
 
 // votes looks at the majority.
 func (a *assessor) votes() {
@@ -75,9 +77,9 @@ func (a *assessor) votes() {
 	q.Spare = q.Answering - q.Majority
 	switch {
 	case !a.l.Quorum || q.Spare < 0:
-		a.find(SeverityUnsafe, "perdure path list", message.QuorumGone, q.Answering, q.Voters, q.Majority)
+		a.find(SeverityDown, "perdure path list", message.QuorumGone, q.Answering, q.Voters, q.Majority)
 	case a.l.Leader == 0:
-		a.find(SeverityUnsafe, "perdure path list", message.NoLeaderNow)
+		a.find(SeverityDown, "perdure path list", message.NoLeaderNow)
 	}
 	if q.Voters < 3 {
 		fix := "perdure token create --role witness"
@@ -87,7 +89,7 @@ func (a *assessor) votes() {
 		a.find(SeverityUnsafe, fix, message.FewVotes, q.Voters)
 	}
 	if n := st.Node(a.l.Self); n != nil && n.Role == cluster.RoleNode && n.Presence == cluster.Present && !a.l.LeaseAlive {
-		a.find(SeverityUnsafe, "perdure path list", message.NoLeaseHere, n.Name)
+		a.find(SeverityDown, "perdure path list", message.NoLeaseHere, n.Name)
 	}
 }
 

@@ -96,15 +96,15 @@ func (a *assessor) service(h *cluster.Hierarchy) {
 			a.find(SeverityInfo, "perdure hierarchy start "+h.Name, message.HierarchyAskedOut, h.Name)
 		}
 	case h.FenceWait != 0:
-		a.find(SeverityUnsafe, why, message.HierarchyFenceWait, h.Name, a.st.NodeName(h.FenceWait))
+		a.find(SeverityDown, why, message.HierarchyFenceWait, h.Name, a.st.NodeName(h.FenceWait))
 	case h.Status == cluster.Failed:
-		a.find(SeverityUnsafe, why, message.HierarchyFailed, h.Name)
+		a.find(SeverityDown, why, message.HierarchyFailed, h.Name)
 	case h.Status == cluster.Starting, h.Status == cluster.Stopping:
 		a.find(SeverityWarning, "", message.HierarchyOnItsWay, h.Name, statusWord(h.Status))
 	case h.Status == cluster.Degraded:
 		a.find(SeverityWarning, why, message.HierarchyDegraded, h.Name, reasonError(h.Reason))
 	case h.Status != cluster.InService:
-		a.find(SeverityUnsafe, why, message.HierarchyNotServing, h.Name, statusWord(h.Status))
+		a.find(SeverityDown, why, message.HierarchyNotServing, h.Name, statusWord(h.Status))
 	}
 }
 

@@ -31,7 +31,9 @@ type Report struct {
 type Severity string
 
 const (
-	// SeverityUnsafe: one more failure, or this one, stops service.
+	// SeverityDown: something that should be served isn't, or can't be.
+	SeverityDown Severity = "down"
+	// SeverityUnsafe: one more failure stops service.
 	SeverityUnsafe Severity = "unsafe"
 	// SeverityWarning: something is broken or weaker than it was meant to be.
 	SeverityWarning Severity = "warning"

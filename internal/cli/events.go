@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"slices"
 
 	"github.com/perdure-ha/perdure/internal/api"
 	"github.com/perdure-ha/perdure/internal/cluster"
@@ -76,6 +77,7 @@ func (alarmListCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	r.Findings = slices.DeleteFunc(r.Findings, func(f api.Finding) bool { return f.Severity == api.SeverityInfo })
 	if a.JSON {
 		return a.printJSON(r.Findings)
 	}

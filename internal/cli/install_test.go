@@ -9,6 +9,8 @@ import (
 	"testing/fstest"
 
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/perdure-ha/perdure/internal/api/apitest"
 )
 
 func TestUnitText(t *testing.T) {
@@ -20,7 +22,7 @@ func TestUnitText(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			path := filepath.Join("testdata", "install", name)
 			got := u.text()
-			if os.Getenv("PERDURE_REWRITE") != "" {
+			if apitest.Rewriting() {
 				if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
 					t.Fatal(err)
 				}
@@ -30,7 +32,7 @@ func TestUnitText(t *testing.T) {
 				t.Fatal(err)
 			}
 			if d := cmp.Diff(string(want), got); d != "" {
-				t.Errorf("PERDURE_REWRITE=1 writes it anew:\n%s", d)
+				t.Errorf("-rewrite writes it anew:\n%s", d)
 			}
 		})
 	}
@@ -39,10 +41,10 @@ func TestUnitText(t *testing.T) {
 // machine makes the files of one up.
 func machine(files map[string]string) fstest.MapFS {
 	m := fstest.MapFS{
-		"proc/sys/kernel/osrelease": {Data: []byte("6.12.3-1-amd64\n")},
-		"run/systemd/system/x":      {},
-		"proc/self/status":          {Data: []byte("Name:\tx\nCapEff:\t000001ffffffffff\n")},
-		"sys/module/nf_tables/x":    {},
+		"proc/sys/kernel/osrelease":  {Data: []byte("6.12.3-1-amd64\n")},
+		"run/systemd/system/x":       {},
+		"proc/self/status":           {Data: []byte("Name:\tx\nCapEff:\t000001ffffffffff\n")},
+		"sys/module/nf_tables/x":     {},
 		"sys/fs/cgroup/cgroup.procs": {}, "sys/fs/cgroup/cgroup.controllers": {},
 		"dev/watchdog0": {},
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -39,6 +40,7 @@ func Stdio() Terminal {
 func Main(ctx context.Context, args []string, t Terminal, r Runners, version string) int {
 	cmd := &commands{}
 	a := &app{term: t, run: r, version: version, lang: message.Language(languageFlag(args), t.Getenv)}
+	a.layout()
 	code := -1
 	parser, err := kong.New(cmd,
 		kong.Name("perdure"),
@@ -65,7 +67,6 @@ func Main(ctx context.Context, args []string, t Terminal, r Runners, version str
 		return exitUsage
 	}
 	a.globals = cmd.globals
-	a.layout()
 	err = k.Run(ctx, a)
 	return a.exit(err)
 }
@@ -97,12 +98,19 @@ type app struct {
 	zone    *time.Location
 }
 
+// widest is how wide lines get on wide terminals, and where COLUMNS says so:
+// longer ones are hard to read.
+const widest = 160
+
 // layout looks at the terminal.
 func (a *app) layout() {
 	a.width = message.DefaultWidth
 	columns, terminal := columns(a.term.Out)
-	if terminal && columns >= 40 {
-		a.width = min(columns, 120)
+	if n, err := strconv.Atoi(a.term.Getenv("COLUMNS")); err == nil {
+		columns = n
+	}
+	if columns >= 40 {
+		a.width = min(columns, widest)
 	}
 	a.color = terminal && a.term.Getenv("NO_COLOR") == "" && a.term.Getenv("TERM") != "dumb"
 	a.zone = time.Local

@@ -249,14 +249,19 @@ func (s *statusPage) findings() {
 	for _, f := range rest {
 		word, m := s.label("info", "情報"), faint
 		switch f.Severity {
+		case api.SeverityDown:
+			word, m = s.label("down", "停止中"), bad
 		case api.SeverityUnsafe:
 			word, m = s.label("not safe", "危険"), bad
 		case api.SeverityWarning:
 			word, m = s.label("warning", "警告"), warn
 		}
-		text := f.Text.In(s.lang)
+		text, fix := f.Text.In(s.lang), ""
 		if f.Fix != "" {
-			text += " — " + f.Fix
+			// A command is never broken: it will be copied.
+			if fix = "— " + f.Fix; message.Width(text+" "+fix) <= s.width-12 {
+				text, fix = text+" "+fix, ""
+			}
 		}
 		for i, l := range wording.Break(text, s.width-12) {
 			if i > 0 {
@@ -264,10 +269,13 @@ func (s *statusPage) findings() {
 			}
 			_, _ = fmt.Fprintln(s.w, "  "+s.mark(m, wording.Pad(word, 8))+"  "+l)
 		}
+		if fix != "" {
+			_, _ = fmt.Fprintln(s.w, "            "+fix)
+		}
 	}
 }
 
-// page renders the status into a text.
+// statusText is the status as a text.
 func (a *app) statusText(v *api.View, long bool) string {
 	var b bytes.Buffer
 	s := statusPage{app: a, w: &b, v: v}

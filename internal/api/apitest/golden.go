@@ -11,6 +11,9 @@ import (
 
 var rewrite = flag.Bool("rewrite", false, "write the answers found into the scenario files; read the diff")
 
+// Rewriting reports whether the flag -rewrite was given.
+func Rewriting() bool { return *rewrite }
+
 // fence begins and ends an answer.
 const fence = "----"
 

@@ -1,0 +1,170 @@
+package cli_test
+
+import (
+	"context"
+	"errors"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/perdure-ha/perdure/internal/api"
+	"github.com/perdure-ha/perdure/internal/api/apitest"
+	"github.com/perdure-ha/perdure/internal/cli"
+	"github.com/perdure-ha/perdure/internal/cluster"
+	"github.com/perdure-ha/perdure/internal/kit"
+	"github.com/perdure-ha/perdure/internal/kit/all"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){"perdure": func() {
+		ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+		code := cli.Main(ctx, os.Args[1:], cli.Stdio(), runners(), "1.2.3")
+		stop()
+		os.Exit(code)
+	}})
+}
+
+// runners stand in for what the binary fills in. Demo is left out, to see what
+// is said of a command that a build doesn't have.
+func runners() cli.Runners {
+	run := func(context.Context, cli.RunOptions) error { return nil }
+	return cli.Runners{
+		Guardian: run, Daemon: run, Witness: run,
+		Init: func(_ context.Context, o cli.InitOptions) (cli.InitResult, error) {
+			if len(o.Paths) == 0 || o.Detection == 0 {
+				return cli.InitResult{}, errors.New("incomplete options")
+			}
+			return cli.InitResult{ClusterID: "c1", NodeID: 1}, nil
+		},
+		Join: func(_ context.Context, o cli.JoinOptions) (cli.JoinResult, error) {
+			return cli.JoinResult{ClusterID: "c1", NodeID: 2}, nil
+		},
+	}
+}
+
+// TestScripts runs the command line as a person types it, against a daemon made
+// of words (see package apitest) behind a real socket. Commands of the scripts:
+//
+//	daemon FILE    starts one with the world of a file
+//	world LINE     changes it
+//	owner H NODE   waits until the node has the hierarchy
+func TestScripts(t *testing.T) {
+	testscript.Run(t, testscript.Params{
+		Dir:           filepath.Join("testdata", "script"),
+		UpdateScripts: apitest.Rewriting(),
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("PERDURE_RUN_DIR", filepath.Join(e.WorkDir, "run"))
+			e.Setenv("PERDURE_STATE_DIR", filepath.Join(e.WorkDir, "state"))
+			e.Setenv("TZ", "UTC")
+			e.Setenv("COLUMNS", "160")
+			e.Setenv("USER", "kay")
+			e.Setenv("LANG", "en_US.UTF-8")
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"daemon": startDaemon, "world": changeWorld, "owner": awaitOwner},
+	})
+}
+
+func startDaemon(ts *testscript.TestScript, _ bool, args []string) {
+	w, err := apitest.Read(ts.ReadFile(args[0]))
+	ts.Check(err)
+	fake := apitest.NewFake(w)
+	l, err := api.Listen(ts.Getenv("PERDURE_RUN_DIR"))
+	ts.Check(err)
+	s := api.NewServer(fake, kits{}, nil)
+	served := make(chan struct{})
+	go func() {
+		defer close(served)
+		_ = s.Serve(l)
+	}()
+	closed := make(chan struct{})
+	go func() {
+		// A daemon that was asked to stop ends, as the real one does.
+		defer close(closed)
+		<-fake.Stopped()
+		time.AfterFunc(200*time.Millisecond, func() { _ = l.Close() })
+		_ = s.Close()
+	}()
+	worlds[ts.Getenv("WORK")] = fake
+	ts.Defer(func() {
+		fake.Close()
+		<-closed
+		<-served
+	})
+}
+
+// worlds are the daemons of the scripts, by their directories. Scripts start
+// theirs one after the other.
+var worlds = map[string]*apitest.Fake{}
+
+func changeWorld(ts *testscript.TestScript, _ bool, args []string) {
+	quoted := make([]string, len(args))
+	for i, a := range args {
+		quoted[i] = a
+		if strings.Contains(a, " ") {
+			quoted[i] = `"` + a + `"`
+		}
+	}
+	ts.Check(worlds[ts.Getenv("WORK")].Do(strings.Join(quoted, " ")))
+}
+
+func awaitOwner(ts *testscript.TestScript, _ bool, args []string) {
+	fake := worlds[ts.Getenv("WORK")]
+	deadline := time.After(5 * time.Second)
+	for {
+		changed := fake.Changed()
+		st := fake.State()
+		if h := st.Hierarchy(args[0]); h != nil && st.NodeName(h.Owner) == args[1] {
+			return
+		}
+		select {
+		case <-changed:
+		case <-deadline:
+			ts.Fatalf("%s doesn't get %s", args[1], args[0])
+		}
+	}
+}
+
+// kits are the real ones.
+type kits struct{}
+
+func (kits) Parse(name string, set map[string]string) ([]string, cluster.Common, map[string]string, error) {
+	v, claims, err := all.Kits().Parse(name, set)
+	if err != nil {
+		return nil, cluster.Common{}, nil, err
+	}
+	return claims, v.Common(), set, nil
+}
+
+func (kits) List() []api.KitInfo {
+	var out []api.KitInfo
+	for _, k := range all.Kits() {
+		out = append(out, describe(k))
+	}
+	return out
+}
+
+func (kits) Describe(name string) (api.KitInfo, error) {
+	k, err := all.Kits().Find(name)
+	if err != nil {
+		return api.KitInfo{}, err
+	}
+	return describe(k), nil
+}
+
+func describe(k kit.Kit) api.KitInfo {
+	info := api.KitInfo{Name: k.Name(), About: api.Words{EN: k.About().EN, JA: k.About().JA}}
+	for _, s := range kit.Declared(k) {
+		info.Settings = append(info.Settings, api.SettingInfo{Name: s.Name, Type: string(s.Type), Required: s.Required,
+			Default: s.Default, Min: s.Min, Max: s.Max, Values: s.Values, Example: s.Example,
+			Help:   api.Words{EN: s.Help.EN, JA: s.Help.JA},
+			Common: slices.ContainsFunc(kit.Common(), func(c kit.Setting) bool { return c.Name == s.Name })})
+	}
+	return info
+}
