@@ -69,6 +69,10 @@ func (p *Process) askToEnd(ctx context.Context, r *run) {
 		}
 		return
 	}
+	// A program under SIGSTOP hears nothing before it is continued.
+	if err := p.signalAll(r, wakeUp); err != nil && !errors.Is(err, proc.ErrGone) {
+		p.in.Log.Warn("program could not be continued before its stop", "err", err)
+	}
 	grace := p.in.Values.Duration("stop.grace")
 	if end, ok := ctx.Deadline(); ok {
 		left := time.Until(end)
@@ -86,6 +90,15 @@ func (p *Process) askToEnd(ctx context.Context, r *run) {
 
 func (p *Process) signal(r *run, sig syscall.Signal) error {
 	if !p.pidless() {
+		return r.handle.Signal(sig)
+	}
+	return p.signalAll(r, sig)
+}
+
+// signalAll sends a signal to every process of the resource, where there are
+// groups; otherwise to its first one.
+func (p *Process) signalAll(r *run, sig syscall.Signal) error {
+	if p.in.Group == "" {
 		return r.handle.Signal(sig)
 	}
 	pids, err := p.group().Procs()
