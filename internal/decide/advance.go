@@ -20,6 +20,9 @@ const (
 	// to have ended; killRetry the same where another node may start it.
 	stuckRetry = 10 * time.Second
 	killRetry  = time.Second
+	// guardTriesMax is how often the guardian is asked again after a gap: it may
+	// be busy killing what is to be started again.
+	guardTriesMax = 5
 )
 
 // advance begins all that may begin now. It looks at the situation alone, so
@@ -28,13 +31,17 @@ func (x *Executor) advance(now time.Duration, r *run) {
 	if r.down.set {
 		r.inherited = false // stopping needs no knowledge of what runs
 	}
-	if r.guard == guardOff && !r.down.set {
+	if r.guard == guardOff && !r.down.set && now >= r.retryAt {
 		why := r.up
-		if r.inherited {
+		switch {
+		case r.inherited:
 			why = cluster.Because(message.CheckedAfterDaemonRestart, r.name, x.name())
+		case r.guardAgain:
+			why = cluster.Because(message.CheckedAfterGap, r.name, x.name())
 		}
 		x.ask(now, r, Guard, why)
 		r.guard = guardAsked
+		r.guardTries++
 	}
 	for moved := true; moved; {
 		moved = false

@@ -27,9 +27,14 @@ func (x *Executor) supervise(now time.Duration, r *run) {
 	}
 }
 
-// afterGap announces the addresses again and checks everything at once. What
-// it finds is due to the interruption and not held against the resource.
+// afterGap asks the guardian again, announces the addresses again and checks
+// everything at once. What it finds is due to the interruption and not held
+// against the resource. A guardian that killed the hierarchy meanwhile keeps its
+// addresses silent until it is asked to guard it once more.
 func (x *Executor) afterGap(now time.Duration, r *run) {
+	if r.guard == guardOn {
+		r.guard, r.guardAgain, r.guardTries = guardOff, true, 0
+	}
 	any := false
 	for _, res := range r.all {
 		if res.stage == up || res.stage == sick {
@@ -167,6 +172,9 @@ func (x *Executor) fail(now time.Duration, r *run, res *resource, cause cluster.
 		r.recoverAt = now
 	}
 	r.recovering = name
+	if c.Probe && r.restartProbed(res) {
+		return
+	}
 	if wasUp && !ended {
 		res.stage = recovering
 		return

@@ -131,7 +131,7 @@ func (x *Executor) compose(r *run) report {
 		rep.status, rep.reason = cluster.OutOfService, cluster.Because(message.HierarchyStopped, r.name, x.name())
 	case kept != nil && !r.served:
 		rep.status, rep.reason, rep.resource = cluster.Starting, kept.why, kept.spec.Name
-	case r.guard != guardOn || unready != nil && !r.served:
+	case !r.served && (r.guard != guardOn || unready != nil):
 		rep.status, rep.reason, rep.resource = cluster.Starting, r.up, r.recovering
 	case kept != nil:
 		rep.status, rep.reason, rep.resource = cluster.Degraded, kept.why, kept.spec.Name

@@ -116,6 +116,24 @@ func (r *run) blocked(res *resource) *resource {
 	return nil
 }
 
+// restartProbed restarts what a probe looks at, because it found that it
+// doesn't answer; the probe has nothing of its own to restart. It reports
+// whether there is anything.
+func (r *run) restartProbed(probe *resource) bool {
+	if len(probe.spec.DependsOn) == 0 {
+		return false
+	}
+	if probe.stage != off {
+		probe.stage = up // it is stopped before what it looks at
+	}
+	for _, name := range probe.spec.DependsOn {
+		if res := r.resource(name); res != nil {
+			r.markRestart(res, r.up)
+		}
+	}
+	return true
+}
+
 // markRestart has a resource, and what depends on it, stopped and started.
 func (r *run) markRestart(res *resource, why cluster.Reason) {
 	res.restart, res.why = true, why

@@ -64,6 +64,8 @@ func (x *Executor) guardDone(now time.Duration, r *run, result Result) {
 			r.prove(now, cluster.Because(message.GuardTook, r.name, spell(now-a.began)))
 		case x.paused():
 			r.guard = guardOff // asked again when the lease is back
+		case r.guardAgain && r.guardTries < guardTriesMax:
+			r.guard, r.retryAt = guardOff, now+killRetry
 		default:
 			r.guard = guardOn // perhaps
 			if !r.down.set {
@@ -244,9 +246,11 @@ func (x *Executor) due() time.Duration {
 		if !r.lost {
 			next = min(next, r.reportAt)
 		}
-		if r.act.id != 0 {
+		switch {
+		case r.act.id != 0:
 			next = min(next, r.act.deadline)
-		} else if r.lost && r.kill || !paused && r.down.set && r.sweep && r.allOff() {
+		case r.lost && r.kill, !paused && r.down.set && r.sweep && r.allOff(),
+			!paused && !r.lost && !r.down.set && r.guard == guardOff:
 			next = min(next, r.retryAt)
 		}
 		for _, res := range r.all {

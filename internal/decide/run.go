@@ -16,9 +16,12 @@ type run struct {
 	how   cluster.Release
 	all   []*resource // sorted by name
 
-	guard   guardState
-	act     action // Guard, Unguard, Announce or Kill of everything
-	retryAt time.Duration
+	guard guardState
+	// guardAgain: it was on before a gap; guardTries counts since then.
+	guardAgain bool
+	guardTries int
+	act        action // Guard, Unguard, Announce or Kill of everything
+	retryAt    time.Duration
 
 	// lost: the node owns it no more, and what is left (kill) is killed; begun
 	// reports whether that was taken up.

@@ -138,7 +138,8 @@ func until(now, t time.Duration) string {
 
 func resourceOf(s string) cluster.Resource {
 	name, deps, ok := strings.Cut(s, "<")
-	r := cluster.Resource{Name: name, Kit: name, Settings: map[string]string{"v": "1"}}
+	name, probe := strings.CutSuffix(name, "?")
+	r := cluster.Resource{Name: name, Kit: name, Settings: map[string]string{"v": "1"}, Common: cluster.Common{Probe: probe}}
 	if ok {
 		r.DependsOn = strings.Split(deps, ",")
 	}
