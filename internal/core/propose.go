@@ -106,6 +106,7 @@ func (c *Core) inside(now cluster.Instant, cmd cluster.Command) {
 func (c *Core) propose(now cluster.Instant) {
 	inside := false
 	expired := false
+	var due [][]byte
 	for i := range c.props.all {
 		q := &c.props.all[i]
 		if now.Mono >= q.deadline {
@@ -127,10 +128,15 @@ func (c *Core) propose(now cluster.Instant) {
 			continue
 		}
 		q.leader, q.term, q.again = c.raft.leader, c.raft.term, now.Mono+c.state.Detection/2
-		c.send(now, &Message{From: c.self, To: c.raft.leader, Propose: q.data})
+		due = append(due, q.data)
 	}
 	if expired {
 		c.props.all = slices.DeleteFunc(c.props.all, func(q proposal) bool { return now.Mono >= q.deadline })
+	}
+	// Last, because a leader refuses its own proposal at once, which takes it
+	// off the list.
+	for _, data := range due {
+		c.send(now, &Message{From: c.self, To: c.raft.leader, Propose: data})
 	}
 }
 
