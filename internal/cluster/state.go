@@ -271,6 +271,9 @@ type Common struct {
 	// RecoveryMax is the number of local recoveries within RecoveryWithin
 	// before a failover; negative: none.
 	RecoveryMax int `json:"recovery_max,omitempty"`
+	// Probe reports that the resource only looks at those it depends on: when
+	// it fails they are what is restarted.
+	Probe bool `json:"probe,omitempty"`
 }
 
 // Move is a switchover in progress.

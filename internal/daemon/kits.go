@@ -19,7 +19,12 @@ func (kits) Parse(name string, settings map[string]string) ([]string, cluster.Co
 	if err != nil {
 		return nil, cluster.Common{}, nil, err
 	}
-	return claims, v.Common(), settings, nil
+	common := v.Common()
+	if k, err := all.Kits().Find(name); err == nil {
+		p, ok := k.(kit.Prober)
+		common.Probe = ok && p.Probes()
+	}
+	return claims, common, settings, nil
 }
 
 // List names all kits.

@@ -62,6 +62,11 @@ type (
 	SettingsChecker interface {
 		CheckSettings(v Values) error
 	}
+	// Prober is a [Kit] whose resources only look at those they depend on: when
+	// one fails, what it looks at is restarted.
+	Prober interface {
+		Probes() bool
+	}
 	// Claimer is a [Kit] whose resources claim things that no other resource
 	// of the cluster may have, such as "address 10.0.0.5".
 	Claimer interface {

@@ -22,6 +22,9 @@ func (Kit) About() kit.Text {
 	return kit.Text{EN: "a check that a web server answers; it starts and stops nothing", JA: "Web サーバーの応答確認。起動や停止は行わない"}
 }
 
+// Probes: it looks at the server below it, and has nothing of its own.
+func (Kit) Probes() bool { return true }
+
 // Settings implements [kit.Kit].
 func (Kit) Settings() []kit.Setting {
 	return []kit.Setting{
