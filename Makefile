@@ -60,7 +60,7 @@ sim: ## seeded whole-cluster simulation: SEEDS=N schedules from SEED=S on; SEED 
 	$(GO) run ./internal/lab/sim -seeds $(SEEDS) $(if $(SEED),-seed $(SEED))
 
 model: ## the Promela model of leases and eviction, and its broken variants (needs spin and gcc)
-	./model/run
+	./model/check.sh
 
 cover: ## statements that the tests reach, per package and in all
 	@mkdir -p bin

@@ -30,7 +30,7 @@ func (s *slot) keepTCP(l net.Listener, err error) {
 	for {
 		tell(err)
 		if err == nil {
-			err = s.acceptAll(l)
+			_ = s.acceptAll(l) // why it ended doesn't matter: it is opened again
 			s.setListener(nil)
 			l.Close()
 		}

@@ -22,7 +22,6 @@ type leadership struct {
 	evenAt   time.Duration // Mono since when there are two voters; 0: not
 	settleAt time.Duration // Mono when settling goes on
 	settling int           // the step that settleAt is for
-	viewed   time.Duration
 }
 
 func (l *leadership) next(now cluster.Instant, c *Core) time.Duration {

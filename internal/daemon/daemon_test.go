@@ -1,7 +1,6 @@
 package daemon
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -23,7 +22,6 @@ type testNode struct {
 	name string
 	dir  string
 	addr string
-	log  *bytes.Buffer
 	d    *Daemon
 	end  context.CancelFunc
 	done chan error

@@ -55,7 +55,7 @@ func TestTokenRoundTrip(t *testing.T) {
 	if want.Expired(want.Expires.Add(-time.Second)) || !want.Expired(want.Expires) {
 		t.Error("expiry")
 	}
-	if NewSecret() == NewSecret() {
+	if a, b := NewSecret(), NewSecret(); a == b {
 		t.Error("secrets repeat")
 	}
 }
