@@ -26,15 +26,15 @@ func (c *Core) elect(now cluster.Instant) {
 		}
 		return
 	}
-	if !c.state.IsVoter(c.self) {
-		return
-	}
-	alone := len(c.state.Voters) == 1
+	// A learner forgets as well: a candidate may not know yet that this node
+	// lost its vote, and then needs it.
+	voter := c.state.IsVoter(c.self)
+	alone := voter && len(c.state.Voters) == 1
 	if !c.forgot && (alone || now.Mono-c.leaderSeen >= t.LeaderSilence) {
 		c.forgot = true
 		c.raft.forgetLeader()
 	}
-	if c.forgot && c.mayCampaign() && (alone || now.Mono >= c.campaignAt) {
+	if voter && c.forgot && c.mayCampaign() && (alone || now.Mono >= c.campaignAt) {
 		c.campaignAt = now.Mono + t.CampaignSpread + c.chance(t.CampaignSpread)
 		c.raft.campaign()
 	}
@@ -47,13 +47,10 @@ func (c *Core) mayCampaign() bool {
 
 // electAt is when elect has something to do (Mono).
 func (c *Core) electAt() time.Duration {
-	if !c.state.IsVoter(c.self) {
-		return cluster.Never
-	}
 	if !c.forgot {
 		return c.leaderSeen + c.state.Timing().LeaderSilence
 	}
-	if !c.mayCampaign() {
+	if !c.state.IsVoter(c.self) || !c.mayCampaign() {
 		return cluster.Never
 	}
 	return c.campaignAt
