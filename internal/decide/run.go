@@ -115,7 +115,9 @@ func (x *Executor) begin(now time.Duration, h *cluster.Hierarchy) *run {
 			slices.SortFunc(r.all, byName)
 		}
 	}
-	r.said = report{status: h.Status, reason: h.Reason, at: now}
+	// What an earlier daemon was about to say may still be applied, so what is
+	// said here must be looked at again.
+	r.said = report{status: h.Status, reason: h.Reason, at: now, sent: r.inherited}
 	r.sync(x, h)
 	r.known = true
 	for _, res := range r.all {
