@@ -146,9 +146,9 @@ func (a *assessor) node(n *cluster.Node, r *NodeReport) {
 			sev = SeverityUnsafe
 		}
 		a.find(sev, start, message.NodeIsUnmanagedNow, n.Name)
-	case n.Presence != cluster.Present && n.Role == cluster.RoleNode && !(counts && !r.Heard && spare <= 0):
+	case !there(n) && n.Role == cluster.RoleNode && !(counts && !r.Heard && spare <= 0):
 		a.find(SeverityWarning, start, message.NodeNotPresent, n.Name, presence(n.Presence))
-	case n.Presence != cluster.Present && counts && !a.answers(n.ID):
+	case !there(n) && counts && !a.answers(n.ID):
 		a.find(sev, start, message.VoterNotPresent, n.Name, presence(n.Presence))
 	case !r.Heard && r.Voter && spare < 0:
 		a.find(SeverityUnsafe, start, message.NodeNotHeard, n.Name)
@@ -162,6 +162,12 @@ func (a *assessor) node(n *cluster.Node, r *NodeReport) {
 	if n.Maintenance {
 		a.find(SeverityInfo, "", message.NodeMaintenance, n.Name)
 	}
+}
+
+// there reports whether a node is meant to be up. A witness is never admitted:
+// it has no lease, because it serves nothing.
+func there(n *cluster.Node) bool {
+	return n.Presence == cluster.Present || n.Role == cluster.RoleWitness && n.Presence == cluster.Joining
 }
 
 // presence is the word for a presence in findings; the code lets it be said in

@@ -13,7 +13,7 @@ func (a *assessor) networks() {
 	names := a.networkNames()
 	var present []cluster.NodeID
 	for i := range a.st.Nodes {
-		if n := &a.st.Nodes[i]; n.ID == a.l.Self || n.Presence == cluster.Present && heard(a.st, a.l, n.ID) {
+		if n := &a.st.Nodes[i]; n.ID == a.l.Self || there(n) && heard(a.st, a.l, n.ID) {
 			present = append(present, n.ID)
 		}
 	}

@@ -35,7 +35,7 @@ func (nodeListCmd) Run(ctx context.Context, a *app) error {
 	for i := range v.Report.Nodes {
 		n := &v.Report.Nodes[i]
 		rows = append(rows, []cell{{n.Name, strong}, {text: n.ID.String()}, {text: wording.Word(a.lang, n.Role)},
-			{text: wording.Word(a.lang, n.Presence)}, {text: dash(n.Software)}, {text: s.aboutNode(n)}})
+			s.presence(n), {text: dash(n.Software)}, {text: s.aboutNode(n)}})
 	}
 	a.table(a.term.Out, "", rows)
 	return nil

@@ -113,17 +113,27 @@ func (s *statusPage) nodes(long bool) {
 	var rows [][]cell
 	for i := range r.Nodes {
 		n := &r.Nodes[i]
-		m := good
-		if n.Presence != cluster.Present || !n.Heard {
-			m = bad
-		}
-		row := []cell{{n.Name, strong}, {wording.Word(s.lang, n.Presence), m}}
+		row := []cell{{n.Name, strong}, s.presence(n)}
 		if long {
 			row = append(row, cell{text: n.ID.String()}, cell{text: n.Software})
 		}
 		rows = append(rows, append(row, cell{text: s.aboutNode(n)}))
 	}
 	s.table(s.w, "  ", rows)
+}
+
+// presence is what the cluster has agreed on about a node. A witness is never
+// admitted, because it serves nothing: it votes or is silent.
+func (s *statusPage) presence(n *api.NodeReport) cell {
+	switch {
+	case n.Role == cluster.RoleWitness && n.Presence == cluster.Joining && n.Voter && n.Heard:
+		return cell{s.label("votes", "投票中"), good}
+	case n.Role == cluster.RoleWitness && n.Presence == cluster.Joining && n.Voter:
+		return cell{s.label("silent", "無通信"), bad}
+	case n.Presence != cluster.Present || !n.Heard:
+		return cell{wording.Word(s.lang, n.Presence), bad}
+	}
+	return cell{wording.Word(s.lang, n.Presence), good}
 }
 
 // aboutNode is what there is to say of a node besides its presence.

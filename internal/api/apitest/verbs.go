@@ -102,7 +102,7 @@ var hierarchyVerbs = map[string]func(*World, []string) error{
 		}
 		if address := kv["address"]; address != "" {
 			address, _, _ = strings.Cut(address, "/")
-		r.Claims = []string{"address " + address}
+			r.Claims = []string{"address " + address}
 		}
 		return w.apply(cluster.Command{By: "root", Reason: cluster.Because("PD7025", a[0]+"/"+a[1]),
 			CreateResource: &cluster.CreateResource{Hierarchy: a[0], Resource: r}})

@@ -99,6 +99,9 @@ func (w *World) cluster(args []string) error {
 		); err != nil {
 			return err
 		}
+		if role == string(cluster.RoleWitness) {
+			continue // it serves nothing, so it needs no generation
+		}
 		if err := w.apply(cluster.Command{Admit: &cluster.Admit{Node: id, Session: n}}); err != nil {
 			return err
 		}
