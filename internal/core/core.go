@@ -29,6 +29,10 @@ type Config struct {
 	Seed uint64
 	// Session is the guardian's id of this boot; empty on a witness.
 	Session string
+	// Unmanaged reports whether the guardian runs the services without
+	// deadlines. Until Manage says that it has them again, the cluster must not
+	// be told that this node is managed: it could be evicted and serve on.
+	Unmanaged bool
 	// Disk is what was read from the disk.
 	Disk Disk
 	// Software is the version to announce.
@@ -108,7 +112,7 @@ type peer struct {
 // this node's.
 func New(now cluster.Instant, cfg Config) (*Core, error) {
 	c := &Core{
-		self: cfg.Self, role: cfg.Role, session: cfg.Session, soft: cfg.Software, broken: cfg.Broken,
+		self: cfg.Self, role: cfg.Role, session: cfg.Session, soft: cfg.Software, broken: cfg.Broken, unmanage: cfg.Unmanaged,
 		rand:  rand.New(rand.NewPCG(cfg.Seed, uint64(cfg.Self))),
 		peers: make(map[cluster.NodeID]*peer),
 		last:  now.Mono, nextBeat: now.Mono, leaderSeen: now.Mono,

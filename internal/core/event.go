@@ -69,7 +69,8 @@ type Doubt struct{}
 // elsewhere by surprise.
 type Shutdown struct{ Move bool }
 
-// Manage ends or begins the unmanaged state of this node.
+// Manage ends or begins the unmanaged state of this node. It must not end before
+// the guardian holds the deadlines of a living lease again.
 type Manage struct{ Unmanaged bool }
 
 func (Tick) event()            {}

@@ -42,7 +42,8 @@ func (c *Core) admit(now cluster.Instant) {
 }
 
 // manage brings the unmanaged state of this node to what is wanted: a daemon
-// that runs manages, until it is asked to leave the services alone.
+// that runs manages, unless it was asked to leave the services alone or its
+// guardian isn't ready.
 func (c *Core) manage(now cluster.Instant) {
 	me := c.state.Node(c.self)
 	g := c.holder.Generation()

@@ -221,11 +221,13 @@ func (d *Daemon) stopOnSignal(signal context.Context) {
 	}
 }
 
-// remanage tells the guardian that deadlines hold again, once the cluster
-// agreed and a lease lives.
+// remanage has the guardian hold deadlines again, once a lease lives, and then
+// tells the cluster. In the other order a node could be evicted whose guardian
+// keeps everything open.
 func (d *Daemon) remanage(s *cluster.State) {
 	me := s.Node(d.id.Node)
-	if !d.unmanaged || d.stopping.Load() != nil || me == nil || me.Presence != cluster.Present || !d.core.Lease().Alive(clock.Now()) {
+	if !d.unmanaged || d.stopping.Load() != nil || me == nil ||
+		me.Presence != cluster.Present && me.Presence != cluster.Unmanaged || !d.core.Lease().Alive(clock.Now()) {
 		return
 	}
 	if err := d.cfg.Guard.Unmanaged(false); err != nil {
@@ -233,6 +235,7 @@ func (d *Daemon) remanage(s *cluster.State) {
 		return
 	}
 	d.unmanaged = false
+	d.group.Go(func() { d.post(core.Manage{}) }) // not here: this is the loop that takes it
 }
 
 // CheckPaths completes and checks comm paths that a person gave.

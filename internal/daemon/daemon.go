@@ -144,6 +144,7 @@ func open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 			return nil, err
 		}
 		conf.Session, running, d.unmanaged = hello.Session, hello.Guarded, hello.Unmanaged
+		conf.Unmanaged = hello.Unmanaged
 		earlier = hello.Generation != 0 || len(running) > 0
 		d.showWeaker(&hello)
 	}
