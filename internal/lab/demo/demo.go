@@ -68,7 +68,7 @@ func run(ctx context.Context, o Options, open openStage) (err error) {
 	show := newLive(o.Live, o.Terminal, o.Lang, len(scenarios))
 	defer show.close()
 
-	troupe := troupe{options: o, open: open}
+	troupe := troupe{options: o, open: open, say: show.note}
 	defer func() { err = errors.Join(err, troupe.close()) }()
 	report := Report{Detection: o.timing().Detection, Survived: true}
 	why := ""
@@ -80,14 +80,24 @@ func run(ctx context.Context, o Options, open openStage) (err error) {
 		show.next(i+1, stage.Client())
 		runner := Runner{Stage: stage, Timing: o.timing(), Say: show.say}
 		result, err := runner.Run(ctx, s)
-		if err != nil {
+		if ctx.Err() != nil {
 			return err
+		}
+		if err != nil {
+			result.Problems = append(result.Problems, "it couldn't be played to its end: "+err.Error())
+			result.Broken = true
 		}
 		report.Results = append(report.Results, result)
 		report.Survived = report.Survived && result.Survived()
 		show.note("[%2d/%d] %s: %s, %s", i+1, len(scenarios), s.Title.In(o.Lang), whatHappened(result, o.Lang), outageOf(result, o.Lang))
 		if why, err = stage.Why(ctx); err != nil {
 			show.note("why %s: %v", Hierarchy, err)
+		}
+		if result.Broken {
+			// The next one deserves a cluster that is whole.
+			if err := troupe.close(); err != nil {
+				return err
+			}
 		}
 	}
 	if err := write(o, report, why); err != nil {
@@ -123,6 +133,7 @@ func write(o Options, report Report, why string) error {
 type troupe struct {
 	options Options
 	open    openStage
+	say     func(format string, args ...any)
 	current Stage
 	witness bool
 }
@@ -147,6 +158,9 @@ func (t *troupe) close() error {
 		return nil
 	}
 	err := t.current.Close()
+	if kept := t.current.Kept(); kept != "" {
+		t.say("logs and state of the nodes: %s", kept)
+	}
 	t.current = nil
 	return err
 }

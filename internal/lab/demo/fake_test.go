@@ -114,6 +114,7 @@ func (f *fake) Prober() *client.Prober                  { return f.prober }
 func (f *fake) Starts() (int, error)                    { f.mu.Lock(); defer f.mu.Unlock(); return f.starts, nil }
 func (f *fake) Why(context.Context) (string, error)     { return "because\n", nil }
 func (f *fake) Enter() []string                         { return []string{"come in"} }
+func (f *fake) Kept() string                            { return "" }
 func (f *fake) SaveState(context.Context, string) error { return nil }
 
 func (f *fake) Ready(ctx context.Context) error {

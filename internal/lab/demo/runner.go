@@ -39,6 +39,8 @@ type Result struct {
 	// Problems is what wasn't as expected; none means survived.
 	Problems []string      `json:"problems,omitempty"`
 	Took     time.Duration `json:"took"`
+	// Broken says that the cluster wasn't whole afterwards.
+	Broken bool `json:"broken,omitempty"`
 }
 
 // Survived reports whether all was as expected.
@@ -214,6 +216,7 @@ func (p *play) end(ctx context.Context) error {
 			return err
 		}
 		p.problem("the cluster isn't whole again: %v", err)
+		p.result.Broken = true
 	}
 	if err := p.step(ctx, Step{Wait: Span{Detections: 1, Plus: settleWait}}); err != nil {
 		return err

@@ -23,6 +23,9 @@ type Stage interface {
 	Why(ctx context.Context) (string, error)
 	// Enter tells a person how to get onto the nodes and at the logs.
 	Enter() []string
-	// Close ends everything and leaves nothing behind.
+	// Close ends everything and leaves nothing behind, except what was to be
+	// kept.
 	Close() error
+	// Kept is where the nodes' files are after Close, or empty.
+	Kept() string
 }

@@ -105,6 +105,8 @@ func (s *labStage) Enter() []string {
 	return lines
 }
 
+func (s *labStage) Kept() string { return s.KeptDir() }
+
 func (s *labStage) Close() error {
 	s.closing.Do(func() {
 		var errs []error

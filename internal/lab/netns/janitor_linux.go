@@ -23,10 +23,11 @@ func destroy(c cgroup) error {
 
 // janitorScript waits until the pipe from the lab's process closes, which it
 // does in every kind of death, and removes what is left then. $1 is the lab's
-// cgroup, $2 its directory. The wait for the killed is bounded to 5 s.
+// cgroup, $2 its directory, $3 where it stays if it is kept: under a name that
+// no later lab takes for something left behind. The wait for the killed is bounded to 5 s.
 const janitorScript = `
 read -r verdict
-[ "$verdict" = kept ] && set -- "$1" ""
+[ "$verdict" = kept ] && mv "$2" "$3" && set -- "$1" ""
 [ -e "$1/cgroup.kill" ] && echo 1 >"$1/cgroup.kill"
 i=0
 while [ -d "$1" ] && [ $i -lt 100 ]; do
@@ -44,7 +45,7 @@ type janitor struct {
 }
 
 func startJanitor(c cgroup, dir string) (*janitor, error) {
-	cmd := exec.Command("/bin/sh", "-c", janitorScript, "perdure-lab-janitor", string(c), dir)
+	cmd := exec.Command("/bin/sh", "-c", janitorScript, "perdure-lab-janitor", string(c), dir, keptDir(dir))
 	cmd.Dir = "/"
 	// It must survive what kills the lab: Ctrl-C goes to the whole session.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

@@ -130,6 +130,15 @@ func (l *Lab) close() error {
 // Dir is the lab's directory.
 func (l *Lab) Dir() string { return l.dir }
 
+// KeptDir is where the directory will be after Close if Options.Keep asked for
+// it; empty if it won't be.
+func (l *Lab) KeptDir() string {
+	if !l.opts.Keep {
+		return ""
+	}
+	return keptDir(l.dir)
+}
+
 // Nodes returns the nodes in the order of the options.
 func (l *Lab) Nodes() []*Node { return slices.Clone(l.nodes) }
 

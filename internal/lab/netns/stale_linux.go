@@ -16,6 +16,13 @@ import (
 // a later process with the same id isn't mistaken for it.
 const namePrefix = "perdure-lab-"
 
+// keptPrefix takes its place in the name of a directory that was to be kept.
+const keptPrefix = "perdure-logs-"
+
+func keptDir(dir string) string {
+	return filepath.Join(filepath.Dir(dir), keptPrefix+strings.TrimPrefix(filepath.Base(dir), namePrefix))
+}
+
 var labSeq atomic.Uint64
 
 // newName returns a name that no other lab on this machine has.

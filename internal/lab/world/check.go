@@ -2,29 +2,30 @@ package world
 
 import (
 	"fmt"
-	"hash/fnv"
+	"hash/maphash"
 	"time"
 
 	"github.com/perdure-ha/perdure/internal/cluster"
-	"github.com/perdure-ha/perdure/internal/core"
 )
 
 // checker looks at the world from above, where no node can look.
 type checker struct {
-	w    *World
-	err  error
-	hash map[uint64]uint64 // of the state at an index
-	// longest is the longest documented overlap seen after a halted clock.
-	overlap  map[string]time.Duration
-	Residue  time.Duration
-	Failures int
-	hnames   []string
-	seen     uint64 // the newest entry that was looked at
-	replies  map[uint64]core.Reply
+	w      *World
+	err    error
+	hnames []string
+
+	up     []int // machines on which a hierarchy runs as a whole
+	double bool  // one of them runs on several
+
+	seed    maphash.Seed
+	hash    map[uint64]uint64 // of the state at an index
+	seen    uint64            // the newest entry of the timeline that was looked at
+	history history
 }
 
 func newChecker(w *World) checker {
-	c := checker{w: w, hash: make(map[uint64]uint64), overlap: make(map[string]time.Duration), replies: make(map[uint64]core.Reply)}
+	c := checker{w: w, seed: maphash.MakeSeed(), hash: make(map[uint64]uint64),
+		up: make([]int, w.cfg.Hierarchies), history: newHistory()}
 	for h := range w.cfg.Hierarchies {
 		c.hnames = append(c.hnames, fmt.Sprintf("h%d", h+1))
 	}
@@ -40,22 +41,43 @@ func (c *checker) fail(format string, args ...any) {
 
 // after runs after every step of the world.
 func (c *checker) after() error {
-	if c.err == nil {
+	if c.double && c.err == nil {
 		c.once()
 	}
 	return c.err
 }
 
+// count follows on how many machines a hierarchy runs. Only where it runs
+// several times it can be in service several times.
+func (c *checker) count(h int, before, now bool) {
+	if before == now {
+		return
+	}
+	if now {
+		c.up[h]++
+	} else {
+		c.up[h]--
+	}
+	c.double = false
+	for _, n := range c.up {
+		c.double = c.double || n > 1
+	}
+}
+
 // serves reports whether clients outside get answers from the node: the
-// processes run, the gate is open by the kernel's clock, and the machine runs.
-// A frozen userland serves as well: the kernel goes on answering.
-func (n *node) serves(h string) bool {
-	return n.power && !n.halted && n.kits.serving(h) && n.guard.open(n.local())
+// processes are there, the gate lets packets through by the kernel's clock, and
+// the machine runs. A frozen process serves as well: the kernel goes on
+// answering for it.
+func (n *node) serves(h int) bool {
+	return n.power && !n.halted && len(n.kits.up[h].running) >= complete && n.gate.passes(h, n.local())
 }
 
 // once is invariant 1: in service on at most one node.
 func (c *checker) once() {
-	for _, h := range c.hnames {
+	for h, name := range c.hnames {
+		if c.up[h] < 2 {
+			continue
+		}
 		var first *node
 		for _, n := range c.w.nodes {
 			if !n.serves(h) {
@@ -66,30 +88,28 @@ func (c *checker) once() {
 				continue
 			}
 			if c.w.now <= first.residue || c.w.now <= n.residue {
-				continue // documented: docs/design/freeze.md
+				continue // documented: docs/design/leases.md
 			}
-			c.fail("%s is in service on %s and %s", h, first.name, n.name)
+			c.fail("%s is in service on %s and %s", name, first.name, n.name)
 		}
 	}
 }
+
+// everyIndex is how far apart the states are that are compared between nodes: a
+// difference stays, so that it is found at the next of them.
+const everyIndex = 16
 
 // applied checks that all nodes hold the same state at the same index, and that
 // the timeline gives a reason for every decision (invariant 7).
 func (c *checker) applied(n *node) {
 	s := n.core.State()
-	if s.Applied%16 == 0 {
-		h := fnv.New64a()
-		h.Write(s.Encode())
-		sum := h.Sum64()
-		if old, ok := c.hash[s.Applied]; ok && old != sum {
-			c.fail("%s has another state at index %d", n.name, s.Applied)
-		}
-		c.hash[s.Applied] = sum
+	if s.Applied%everyIndex == 0 {
+		c.same(n)
 	}
 	for i := len(s.Timeline) - 1; i >= 0 && s.Timeline[i].ID > c.seen; i-- {
 		e := &s.Timeline[i]
 		switch e.Kind {
-		case cluster.KindAssigned, cluster.KindEvicted, cluster.KindStatus, cluster.KindRetry, cluster.KindMoveCancelled:
+		case cluster.KindAssigned, cluster.KindEvicted, cluster.KindStatus, cluster.KindRetry, cluster.KindMoveCancelled, cluster.KindUnmanaged:
 			if e.Reason.Code == "" {
 				c.fail("%s: entry %d (%s) without a reason", n.name, e.ID, e.Kind)
 			}
@@ -101,6 +121,15 @@ func (c *checker) applied(n *node) {
 	c.seen = max(c.seen, s.Applied)
 }
 
+func (c *checker) same(n *node) {
+	s := n.core.State()
+	sum := maphash.Bytes(c.seed, s.Encode())
+	if old, ok := c.hash[s.Applied]; ok && old != sum {
+		c.fail("%s has another state at index %d", n.name, s.Applied)
+	}
+	c.hash[s.Applied] = sum
+}
+
 // evicted is what invariant 1 stands on: when an eviction is committed, the
 // lease of the evicted generation has ended by its holder's own clock.
 func (c *checker) evicted(by *node, s *cluster.State, e *cluster.Entry) {
@@ -108,21 +137,35 @@ func (c *checker) evicted(by *node, s *cluster.State, e *cluster.Entry) {
 	if i < 0 {
 		return
 	}
-	n := c.w.nodes[i]
-	if n.halted || c.w.now <= n.residue || !n.power || n.guard.generation == 0 {
+	n, of := c.w.nodes[i], s.Node(e.Node)
+	if of.Presence != cluster.Evicted {
+		return // it was admitted anew in the same step
+	}
+	g := of.Generation
+	for _, ev := range e.Evidence {
+		c.history.promise(ev.Node, e.Node, g)
+	}
+	if n.halted || c.w.now <= n.residue || !n.power {
 		return
 	}
-	if left := n.guard.until - n.local().Boot; left > 0 && s.Node(e.Node).Generation == n.guard.generation {
-		c.fail("%s applied the eviction of %s (generation %d), whose lease lives for another %v", by.name, n.name, n.guard.generation, left)
+	until, held := n.lease()
+	if held != g {
+		return
+	}
+	if left := until - n.local().Boot; left > 0 {
+		c.fail("%s applied the eviction of %s (generation %d), whose lease lives for another %v", by.name, n.name, g, left)
+	}
+	for h, name := range c.hnames {
+		if n.gate.forever && n.gate.open[h] {
+			c.fail("%s applied the eviction of %s (generation %d), whose gate is open for %s without an end", by.name, n.name, g, name)
+		}
 	}
 }
-
-func (c *checker) replied(_ *node, r *core.Reply) { c.replies[r.ID] = *r }
 
 // settled reports whether everything that can be in service is, on one node, as
 // every node that runs agrees.
 func (w *World) settled() bool {
-	for _, h := range w.check.hnames {
+	for h := range w.check.hnames {
 		serving := 0
 		for _, n := range w.nodes {
 			if n.serves(h) {
@@ -134,13 +177,17 @@ func (w *World) settled() bool {
 		}
 	}
 	for _, n := range w.nodes {
-		if !n.power || n.core == nil {
+		if !n.power || n.core == nil || n.stopping != stopNot {
 			return false
 		}
 		s := n.core.State()
-		for i := range s.Hierarchies {
-			hh := &s.Hierarchies[i]
-			if !hh.Status.Serving() || hh.Owner == 0 || !w.nodes[w.index(hh.Owner)].serves(hh.Name) || hh.Move != nil {
+		if len(s.Hierarchies) != len(w.check.hnames) {
+			return false
+		}
+		for h := range s.Hierarchies {
+			hh := &s.Hierarchies[h]
+			i := w.index(hh.Owner)
+			if !hh.Status.Serving() || i < 0 || !w.nodes[i].serves(h) || hh.Move != nil {
 				return false
 			}
 		}
@@ -153,20 +200,33 @@ func (w *World) settled() bool {
 	return true
 }
 
+// agree compares the states of all nodes that are at the same index.
+func (w *World) agree() {
+	for _, n := range w.nodes {
+		if n.core != nil {
+			w.check.same(n)
+		}
+	}
+}
+
 // picture says who runs what, for a person who reads a failed run.
 func (w *World) picture() string {
 	out := ""
 	for _, n := range w.nodes {
-		out += fmt.Sprintf("  %s: power %v frozen %v", n.name, n.power, n.frozen)
+		out += fmt.Sprintf("  %s (%v): power %v frozen %v stopping %d", n.name, n.id, n.power, n.frozen, n.stopping)
 		if n.core != nil {
 			s := n.core.State()
-			out += fmt.Sprintf(" applied %d lease %v left", s.Applied, n.guard.gate-n.local().Boot)
+			left := time.Duration(0)
+			if until, _ := n.lease(); until != 0 {
+				left = until - n.local().Boot
+			}
+			out += fmt.Sprintf(" applied %d voters %v lease %v left", s.Applied, s.Voters, left)
 			if me := s.Node(n.id); me != nil {
 				out += fmt.Sprintf(" %s g%d", me.Presence, me.Generation)
 			}
 			for i := range s.Hierarchies {
 				h := &s.Hierarchies[i]
-				out += fmt.Sprintf(" | %s owner %v epoch %d %s %s fails %d here %v", h.Name, h.Owner, h.Epoch, h.Status, h.Reason.Code, len(h.Failures), n.serves(h.Name))
+				out += fmt.Sprintf(" | %s owner %v epoch %d %s %s fails %d want %s here %v", h.Name, h.Owner, h.Epoch, h.Status, h.Reason.Code, len(h.Failures), h.Want, n.serves(i))
 			}
 		}
 		out += "\n"

@@ -4,70 +4,127 @@ import (
 	"slices"
 	"time"
 
-	"github.com/perdure-ha/perdure/internal/arbiter"
 	"github.com/perdure-ha/perdure/internal/cluster"
 	"github.com/perdure-ha/perdure/internal/core"
 	"github.com/perdure-ha/perdure/internal/decide"
+	"github.com/perdure-ha/perdure/internal/guard"
 )
 
-// kits is what runs on a node. It outlives the daemon, but not the machine.
+// kits is what runs on a node. It outlives daemon and guardian, but not the
+// machine.
 type kits struct {
-	up       map[string]*service // by hierarchy
-	sick     map[string]bool     // "hierarchy/resource" that fails to start here
+	up       []*service      // by hierarchy
+	sick     map[string]bool // "hierarchy/resource" that fails to start here
 	slowStop bool
 }
 
 // service is a hierarchy's resources on one node.
 type service struct {
-	epoch   cluster.Epoch
+	h       int
 	running []string // resources, in the order in which they were started
 	specs   []cluster.Resource
 	starts  map[string]uint64
-	guarded bool
+	frozen  bool           // its cgroup
+	turnAt  time.Duration  // real time of the guardian's latest act on it
 	busy    map[string]int // acts under way on a resource, counted
 }
 
-func newKits() kits { return kits{up: make(map[string]*service), sick: make(map[string]bool)} }
-
-func (k *kits) get(h string) *service {
-	s := k.up[h]
-	if s == nil {
-		s = &service{starts: make(map[string]uint64), busy: make(map[string]int)}
-		k.up[h] = s
+func newKits(hierarchies int) kits {
+	k := kits{sick: make(map[string]bool)}
+	for h := range hierarchies {
+		k.up = append(k.up, &service{h: h, starts: make(map[string]uint64), busy: make(map[string]int)})
 	}
-	return s
+	return k
 }
 
-// running lists what a restarted daemon finds.
-func (k *kits) running(s *cluster.State) []decide.Running {
-	var out []decide.Running
-	for i := range s.Hierarchies {
-		name := s.Hierarchies[i].Name
-		sv := k.up[name]
-		if sv == nil || !sv.guarded && len(sv.running) == 0 {
-			continue
-		}
-		out = append(out, decide.Running{Hierarchy: name, Epoch: sv.epoch, Resources: slices.Clone(sv.specs)})
+func (k *kits) get(h string) *service { return k.up[int(h[1]-'1')] }
+
+// complete is the number of resources of a whole service.
+const complete = 2
+
+// set changes what runs, and tells the checker when that begins or ends a
+// service.
+func (s *service) set(n *node, running []string, specs []cluster.Resource) {
+	n.w.check.count(s.h, len(s.running) >= complete, len(running) >= complete)
+	s.running, s.specs = running, specs
+}
+
+func (s *service) drop(n *node, r string) {
+	s.set(n, slices.DeleteFunc(slices.Clone(s.running), func(x string) bool { return x == r }),
+		slices.DeleteFunc(slices.Clone(s.specs), func(x cluster.Resource) bool { return x.Name == r }))
+}
+
+// clear is what a loss of power or a boot leaves: nothing.
+func (k *kits) clear(n *node) {
+	for _, s := range k.up {
+		s.set(n, nil, nil)
+		s.frozen = false
 	}
-	return out
+	k.forget()
+	clear(k.sick)
+	k.slowStop = false
+}
+
+// forget ends all acts under way.
+func (k *kits) forget() {
+	for _, s := range k.up {
+		for r := range s.busy {
+			s.busy[r]++
+		}
+	}
+}
+
+// abandon is what the end of the daemon does to acts under way: those in its
+// own process end, a program that it had started goes on by itself.
+func (k *kits) abandon(n *node) {
+	for _, s := range k.up {
+		for r := range s.busy {
+			if r == "address" || n.w.maybe(50) {
+				s.busy[r]++
+			}
+		}
+	}
+}
+
+// kill ends everything of a hierarchy, what is just being started as well.
+func (k *kits) kill(n *node, s *service) {
+	ended := s.running
+	for _, r := range []string{"address", "server"} {
+		s.busy[r]++
+	}
+	s.frozen = false
+	s.set(n, nil, nil)
+	for _, r := range ended {
+		k.notice(n, s, r)
+	}
 }
 
 func (k *kits) killAll(n *node) {
 	for _, s := range k.up {
-		s.running, s.specs, s.guarded = nil, nil, false
+		k.kill(n, s)
 	}
 }
 
-// serving reports whether clients get answers for the hierarchy, as far as the
-// processes go.
-func (k *kits) serving(h string) bool {
-	s := k.up[h]
-	return s != nil && len(s.running) >= 2
+// notice tells the daemon that a resource ended by itself.
+func (k *kits) notice(n *node, s *service, r string) {
+	life, start := n.life, s.starts[r]
+	n.act(n.w.chance(time.Millisecond), func() {
+		if n.life == life {
+			n.deliver(core.Observed{Event: decide.KitEvent{Hierarchy: n.w.check.hnames[s.h], Resource: r, Instance: start,
+				Health: cluster.OutOfService, Reason: cluster.Because("PD9901")}})
+		}
+	})
 }
 
-func (s *service) drop(r string) {
-	s.running = slices.DeleteFunc(s.running, func(x string) bool { return x == r })
-	s.specs = slices.DeleteFunc(s.specs, func(x cluster.Resource) bool { return x.Name == r })
+// crash ends a running resource by itself.
+func (k *kits) crash(n *node, h, r string) {
+	s := k.get(h)
+	if !n.power || !slices.Contains(s.running, r) {
+		return
+	}
+	n.w.tell("%s: %s/%s crashed", n.name, h, r)
+	s.drop(n, r)
+	k.notice(n, s, r)
 }
 
 // perform carries out an action of the executor after a while.
@@ -82,35 +139,47 @@ func (k *kits) perform(n *node, a decide.Action) {
 			n.deliver(core.Acted{Result: decide.Result{Action: a.ID, Outcome: o, Health: health, Reason: why}})
 		}
 	}
+	done := func() { answer(decide.Succeeded, "", cluster.Reason{}) }
 	s := k.get(a.Hierarchy)
 	s.busy[a.Resource]++
 	turn := s.busy[a.Resource]
-	// A later act on the same resource ends an earlier one.
-	mine := func() bool { return s.busy[a.Resource] == turn }
+	// after does it later, unless a later act on the same resource or the end
+	// of its process came first. What stands frozen answers nobody.
+	after := func(d time.Duration, do func()) {
+		n.act(d, func() {
+			switch {
+			case s.busy[a.Resource] != turn:
+			case s.frozen && a.Resource == "server" && a.Act != decide.Kill:
+				n.act(a.Timeout, func() { answer(decide.Unclear, cluster.Unknown, cluster.Reason{}) })
+			default:
+				do()
+			}
+		})
+	}
 	switch a.Act {
 	case decide.Guard:
-		s.guarded, s.epoch = true, a.Epoch
-		n.act(w.chance(time.Millisecond), func() { answer(decide.Succeeded, "", cluster.Reason{}) })
+		after(w.chance(time.Millisecond), func() { k.guard(n, a, answer) })
 	case decide.Unguard:
-		n.act(w.chance(time.Millisecond), func() { s.guarded = false; answer(decide.Succeeded, "", cluster.Reason{}) })
+		after(w.chance(time.Millisecond), func() {
+			if n.guardian != nil && n.life == life {
+				n.guardian.step(guard.Unguard{Hierarchy: a.Hierarchy})
+			}
+			done()
+		})
 	case decide.Announce:
-		answer(decide.Succeeded, "", cluster.Reason{})
+		done()
 	case decide.Start:
 		w.tell("%s: start %s/%s (epoch %d)", n.name, a.Hierarchy, a.Resource, a.Epoch)
-		n.act(2*time.Millisecond+w.chance(30*time.Millisecond), func() {
-			if !mine() || n.life != life && w.maybe(50) {
-				return
-			}
+		after(2*time.Millisecond+w.chance(30*time.Millisecond), func() {
 			if k.sick[a.Hierarchy+"/"+a.Resource] {
 				answer(decide.Failed, "", cluster.Because("PD9901"))
 				return
 			}
 			if !slices.Contains(s.running, a.Resource) {
-				s.running = append(s.running, a.Resource)
-				s.specs = append(s.specs, a.Spec)
+				s.set(n, append(slices.Clone(s.running), a.Resource), append(slices.Clone(s.specs), a.Spec))
 			}
 			s.starts[a.Resource] = a.ID
-			answer(decide.Succeeded, "", cluster.Reason{})
+			done()
 		})
 	case decide.Stop:
 		w.tell("%s: stop %s/%s", n.name, a.Hierarchy, a.Resource)
@@ -118,34 +187,35 @@ func (k *kits) perform(n *node, a decide.Action) {
 		if k.slowStop {
 			d = a.Timeout + time.Millisecond
 		}
-		n.act(d, func() {
-			if !mine() {
-				return
-			}
+		after(d, func() {
 			if k.slowStop {
 				answer(decide.Unclear, "", cluster.Reason{})
 				return
 			}
-			s.drop(a.Resource)
-			answer(decide.Succeeded, "", cluster.Reason{})
+			s.drop(n, a.Resource)
+			done()
 		})
 	case decide.Kill:
 		w.tell("%s: kill %s/%s", n.name, a.Hierarchy, a.Resource)
-		n.act(w.chance(5*time.Millisecond), func() {
-			if a.Resource == "" {
-				s.running, s.specs = nil, nil
-			} else {
-				s.drop(a.Resource)
+		if a.Resource == "" {
+			s.busy["address"]++
+			s.busy["server"]++
+			if n.guardian != nil {
+				n.guardian.step(guard.Revoke{Hierarchy: a.Hierarchy})
 			}
-			answer(decide.Succeeded, "", cluster.Reason{})
+		}
+		after(w.chance(5*time.Millisecond), func() {
+			if a.Resource == "" {
+				s.set(n, nil, nil)
+			} else {
+				s.drop(n, a.Resource)
+			}
+			done()
 		})
 	case decide.Recover:
 		answer(decide.Unsupported, "", cluster.Reason{})
 	case decide.Check, decide.DeepCheck:
-		n.act(w.chance(3*time.Millisecond), func() {
-			if !mine() {
-				return
-			}
+		after(w.chance(3*time.Millisecond), func() {
 			health := cluster.OutOfService
 			if slices.Contains(s.running, a.Resource) {
 				health = cluster.InService
@@ -155,57 +225,18 @@ func (k *kits) perform(n *node, a decide.Action) {
 	}
 }
 
-// crash ends a running resource by itself and tells the daemon.
-func (k *kits) crash(n *node, h, r string) {
-	s := k.up[h]
-	if s == nil || !slices.Contains(s.running, r) {
+// guard asks the guardian to be able to silence the hierarchy.
+func (k *kits) guard(n *node, a decide.Action, answer func(decide.Outcome, cluster.Status, cluster.Reason)) {
+	if n.guardian == nil || n.core == nil {
 		return
 	}
-	n.w.tell("%s: %s/%s crashed", n.name, h, r)
-	s.drop(r)
-	n.deliver(core.Observed{Event: decide.KitEvent{Hierarchy: h, Resource: r, Instance: s.starts[r], Health: cluster.OutOfService, Reason: cluster.Because("PD9901")}})
-}
-
-// guardian is the process beside the daemon, as far as leases go: the kernel's
-// time-out shuts the gate, whoever stands still; the guardian kills afterwards.
-type guardian struct {
-	generation cluster.Generation
-	until      time.Duration // Boot
-	gate       time.Duration // Boot
-	watching   bool
-}
-
-func (g *guardian) renew(n *node, l *arbiter.Lease) {
-	if l.Generation != g.generation {
+	s := k.get(a.Hierarchy)
+	r := n.guardian.step(guard.Guard{Hierarchy: a.Hierarchy, Epoch: a.Epoch,
+		Addresses: []guard.Address{addressOf(s.h)}, Cgroups: []string{a.Hierarchy}})
+	if r.Code != "" {
+		n.w.tell("%s: guard %s refused: %s %v", n.name, a.Hierarchy, r.Code, r.Args)
+		answer(decide.Failed, "", r)
 		return
 	}
-	g.until, g.gate = max(g.until, l.Until), max(g.gate, l.Gate)
-	g.watch(n)
-}
-
-// open reports whether the gate lets clients through.
-func (g *guardian) open(now cluster.Instant) bool { return g.generation != 0 && now.Boot < g.gate }
-
-// watch kills what runs some time after the lease has ended.
-func (g *guardian) watch(n *node) {
-	if g.watching {
-		return
-	}
-	g.watching = true
-	boot := n.boot
-	end := g.until + n.w.timing().StopAfter
-	n.act(n.real(end-n.local().Boot)+time.Microsecond, func() {
-		if n.boot != boot {
-			return
-		}
-		g.watching = false
-		if g.generation == 0 {
-			return
-		}
-		if n.local().Boot < g.until+n.w.timing().StopAfter {
-			g.watch(n)
-			return
-		}
-		n.kits.killAll(n)
-	})
+	answer(decide.Succeeded, "", cluster.Reason{})
 }

@@ -1,6 +1,7 @@
 package world
 
 import (
+	"slices"
 	"time"
 
 	"github.com/perdure-ha/perdure/internal/cluster"
@@ -12,6 +13,7 @@ type network struct {
 	w     *World
 	n     int
 	links []link
+	lives [][]uint64 // processes heard on each link, newest last
 }
 
 // link is one direction.
@@ -23,7 +25,7 @@ type link struct {
 }
 
 func newNetwork(w *World, n int) network {
-	net := network{w: w, n: n, links: make([]link, n*n)}
+	net := network{w: w, n: n, links: make([]link, n*n), lives: make([][]uint64, n*n)}
 	for i := range net.links {
 		net.links[i].delay = 200 * time.Microsecond
 	}
@@ -75,7 +77,24 @@ func (net *network) arrive(from, to int, ev core.Event) {
 	if l.cut {
 		return
 	}
+	if b, ok := ev.(core.BeatReceived); ok && !net.inOrder(from, to, b.Beat.Life) {
+		return
+	}
 	net.w.nodes[to].deliver(ev)
+}
+
+// inOrder is the comm paths' rule for sessions: once a newer process of a node
+// was heard, nothing of an older one is delivered.
+func (net *network) inOrder(from, to int, life uint64) bool {
+	lives := net.lives[from*net.n+to]
+	if len(lives) > 0 && lives[len(lives)-1] == life {
+		return true
+	}
+	if slices.Contains(lives, life) {
+		return false
+	}
+	net.lives[from*net.n+to] = append(lives, life)
+	return true
 }
 
 // index is the place of a node by its id; −1 if it is nobody's.

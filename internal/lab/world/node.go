@@ -1,17 +1,15 @@
 package world
 
 import (
-	"fmt"
 	"time"
-
-	"go.etcd.io/raft/v3/raftpb"
 
 	"github.com/perdure-ha/perdure/internal/cluster"
 	"github.com/perdure-ha/perdure/internal/core"
+	"github.com/perdure-ha/perdure/internal/guard"
 )
 
-// node is a machine: its clock, its disk, its guardian, its daemon and what
-// runs on it.
+// node is a machine: its clocks, its disk, its kernel's gate and watchdog, its
+// guardian, its daemon and what runs on it.
 type node struct {
 	w    *World
 	idx  int
@@ -19,28 +17,45 @@ type node struct {
 	name string
 	role cluster.Role
 
-	power  bool // the machine runs
-	life   int  // counts daemon processes: what an earlier one awaited is void
-	boot   int  // counts boots
-	core   *core.Core
-	timer  *timer
-	wakeAt time.Duration // of the timer
-	session,
+	power    bool // the machine runs
+	boot     int  // counts boots
 	sessions int
+	clock    clock
+	frozen   bool // the userland stands still
+	halted   bool // and the clock with it, as in a VM that is not scheduled
+	inbox    []core.Event
+	later    []func() // acts of the userland that came due while it stood
+	alarm    [alarms]alarm
 
-	clock  clock
-	frozen bool // the userland stands still
-	halted bool // and the clock with it, as in a VM that is not scheduled
-	inbox  []core.Event
-	later  []func() // acts of the userland that came due while it stood
+	disk     disk
+	gate     gate
+	dog      watchdog
+	guardian *guardian    // nil: it doesn't run
+	handOver *guard.State // what the last one left for the next, until the boot ends
+	kits     kits
 
-	disk  disk
-	guard guardian
-	kits  kits
+	core  *core.Core // nil: the daemon doesn't run
+	life  int        // counts daemons: what an earlier one awaited is void
+	began time.Duration
+	// resets: the daemon waits for the guardian's reset. unmanaged is what it
+	// knows of the guardian; stopping, how it is being stopped.
+	resets, unmanaged bool
+	stopping          stopMode
+
 	// residue is until when (real time) an overlap after a halted clock is the
 	// documented one.
 	residue time.Duration
 }
+
+// stopMode is how a person stops a daemon and its guardian.
+type stopMode uint8
+
+const (
+	stopNot  stopMode = iota
+	stopMove          // services move away first
+	stopHere          // services stop
+	stopKeep          // services run on without it
+)
 
 // clock is a node's own, which drifts.
 type clock struct {
@@ -66,33 +81,33 @@ func (n *node) real(d time.Duration) time.Duration {
 	return time.Duration(float64(d) / n.clock.rate)
 }
 
-// powerOn boots the machine and starts its daemon.
+// stands reports whether the userland stands still.
+func (n *node) stands() bool { return n.frozen || n.halted }
+
+// powerOn boots the machine and starts what starts by itself.
 func (n *node) powerOn() {
-	if n.power {
+	if n.power || n.id == 0 {
 		return
 	}
 	n.power = true
 	n.boot++
 	n.clock = clock{start: n.w.now, rate: n.clock.rate}
 	n.frozen, n.halted, n.inbox, n.later = false, false, nil, nil
-	n.guard = guardian{}
-	n.kits = newKits()
-	n.newSession()
-	n.startDaemon()
+	n.kits.clear(n)
+	n.gate, n.dog, n.handOver = newGate(n.w.cfg.Hierarchies), watchdog{}, nil
+	n.startUnit()
 }
 
-func (n *node) newSession() {
-	n.sessions++
-	n.session = n.sessions
-	n.guard.generation = 0
-	n.guard.gate, n.guard.until = 0, 0
-}
-
-func (n *node) sessionName() string {
+// startUnit starts perdure on the machine, as the system does.
+func (n *node) startUnit() {
+	n.stopping = stopNot
 	if n.role == cluster.RoleWitness {
-		return ""
+		if n.core == nil {
+			n.startDaemon()
+		}
+		return
 	}
-	return fmt.Sprintf("%s-%d", n.name, n.session)
+	n.startGuardian()
 }
 
 // powerOff is a loss of power: all at once.
@@ -100,38 +115,75 @@ func (n *node) powerOff() {
 	if !n.power {
 		return
 	}
-	n.stopDaemon()
+	n.endDaemon()
+	n.endGuardian()
 	n.power = false
-	n.kits = newKits()
-	n.guard = guardian{}
+	n.kits.clear(n)
+	n.dog.armed = false
 }
 
 // startDaemon starts the process on whatever the disk holds.
 func (n *node) startDaemon() {
+	if !n.power {
+		return
+	}
 	n.life++
-	c, err := core.New(n.local(), core.Config{
-		Self: n.id, Role: n.role, Seed: n.w.rand.Uint64(), Session: n.sessionName(),
+	cfg := core.Config{
+		Self: n.id, Role: n.role, Seed: n.w.rand.Uint64(),
 		Disk: n.disk.read(), Software: "sim", Broken: n.w.cfg.Broken,
-	})
+	}
+	n.resets, n.unmanaged = false, false
+	if n.guardian != nil {
+		st := n.guardian.m.State()
+		cfg.Session, n.unmanaged, cfg.Unmanaged = st.Session, st.Unmanaged, st.Unmanaged
+	}
+	c, err := core.New(n.local(), cfg)
 	if err != nil {
 		n.w.check.fail("%s: start: %v", n.name, err)
 		return
 	}
-	n.core = c
-	n.wakeAt = 0
-	if n.guard.generation != 0 {
-		// An earlier daemon of this session was there.
-		n.step(core.Adopted{Running: n.kits.running(c.State())})
-		return
+	n.core, n.began = c, n.w.now
+	if n.guardian != nil {
+		if found, earlier := n.guardian.running(c.State()); earlier {
+			n.step(core.Adopted{Running: found})
+			return
+		}
 	}
 	n.step(core.Tick{})
 }
 
-// stopDaemon kills the process: what it was writing is or isn't on the disk.
-func (n *node) stopDaemon() {
+// endDaemon ends the process at once: what it was writing is or isn't on the
+// disk.
+func (n *node) endDaemon() {
+	if n.core == nil {
+		return
+	}
 	n.disk.crash(n.w.maybe(50))
 	n.life++
 	n.core = nil
+	n.silence(alarmDaemon)
+	n.kits.abandon(n)
+}
+
+// killDaemon ends the process, and its parent notices.
+func (n *node) killDaemon() {
+	if n.core == nil || n.stands() {
+		return
+	}
+	ran := n.w.now - n.began
+	n.endDaemon()
+	switch {
+	case n.guardian != nil:
+		n.guardian.step(guard.DaemonGone{Ran: ran})
+	case n.role == cluster.RoleWitness:
+		n.act(100*time.Millisecond, n.startUnit) // the system's restart
+	}
+}
+
+// endGuardian ends the process at once; the kernel goes on.
+func (n *node) endGuardian() {
+	n.guardian = nil
+	n.silence(alarmGuardian)
 }
 
 // deliver hands an event to the daemon, or keeps it while the userland stands.
@@ -195,16 +247,18 @@ func (n *node) thaw() {
 		// Nothing in the machine can know how long it stood: until its lease
 		// ends by its own clock it may answer.
 		n.halted = false
-		if left := n.guard.until - n.local().Boot; left > 0 {
-			n.residue = n.w.now + n.real(left)
+		if until, _ := n.lease(); until > n.local().Boot {
+			n.residue = n.w.now + n.real(until-n.local().Boot)
 		}
 	}
 	n.frozen = false
-	life := n.life
+	boot, life := n.boot, n.life
 	later, inbox := n.later, n.inbox
 	n.later, n.inbox = nil, nil
 	for _, do := range later {
-		do()
+		if n.boot == boot {
+			do()
+		}
 	}
 	for _, ev := range inbox {
 		if n.life == life {
@@ -212,139 +266,16 @@ func (n *node) thaw() {
 		}
 	}
 	n.deliver(core.Tick{})
-}
-
-// step runs the core and carries out what it says.
-func (n *node) step(ev core.Event) {
-	c := n.core
-	now := n.local()
-	eff := c.Step(now, ev)
-	n.carryOut(&eff)
-	if n.core != c {
-		return
-	}
-	next := c.Next(now)
-	if next == cluster.Never {
-		return
-	}
-	at := n.w.now + max(n.real(next-now.Mono), 10*time.Microsecond)
-	if n.wakeAt > n.w.now && n.wakeAt <= at {
-		return // an earlier wake is on its way and will ask again
-	}
-	n.wakeAt = at
-	if n.timer != nil {
-		n.timer.off = true
-	}
-	n.timer = &timer{n: n, life: n.life}
-	n.w.queue.push(at, item{wake: n.timer})
-}
-
-// ring is the time of the timer.
-func (t *timer) ring() {
-	if !t.off && t.n.life == t.life {
-		t.n.deliver(core.Tick{})
+	if n.guardian != nil {
+		n.guardian.step(guard.Tick{})
 	}
 }
 
-func (n *node) carryOut(eff *core.Effects) {
-	w := n.w
-	if eff.Fatal != nil {
-		w.check.fail("%s: %v", n.name, eff.Fatal)
-		return
+// lease is the one that the guardian holds, by BOOTTIME; zero: none.
+func (n *node) lease() (until time.Duration, g cluster.Generation) {
+	if n.guardian == nil {
+		return 0, 0
 	}
-	if eff.Persist != nil {
-		n.persist(eff.Persist)
-	}
-	if eff.Beat != nil {
-		var beat core.Event = core.BeatReceived{From: n.id, Beat: eff.Beat}
-		for _, to := range eff.BeatTo {
-			if i := w.index(to); i >= 0 {
-				w.net.datagram(n.idx, i, beat)
-			}
-		}
-	}
-	for _, a := range eff.Acks {
-		if i := w.index(a.To); i >= 0 {
-			w.net.datagram(n.idx, i, core.AckReceived{From: n.id, Ack: a.Ack})
-		}
-	}
-	for _, m := range eff.Messages {
-		w.provoke(n, m)
-		if i := w.index(m.Via); i >= 0 {
-			w.net.stream(n.idx, i, m)
-		}
-	}
-	if eff.Admitted != 0 {
-		n.guard.generation = eff.Admitted
-	}
-	if eff.Lease != nil {
-		n.guard.renew(n, eff.Lease)
-	}
-	for _, a := range eff.Actions {
-		n.kits.perform(n, a)
-	}
-	for i := range eff.Replies {
-		w.check.replied(n, &eff.Replies[i])
-	}
-	if eff.Changed {
-		w.check.applied(n)
-	}
-	if eff.ResetGuardian != nil {
-		w.tell("%s: guardian reset: %s %v", n.name, eff.ResetGuardian.Code, eff.ResetGuardian.Args)
-		n.act(w.chance(20*time.Millisecond), func() {
-			n.kits.killAll(n)
-			n.newSession()
-			n.deliver(core.Reset{Session: n.sessionName()})
-		})
-	}
-	if eff.Departed != nil {
-		w.tell("%s: departed: %s", n.name, eff.Departed.Code)
-	}
+	st := n.guardian.m.State()
+	return st.LeaseUntil, st.Generation
 }
-
-// found makes the cluster: the first node's disk holds it, the others are in it
-// from the start.
-func (w *World) found() {
-	total := w.cfg.Nodes + w.cfg.Witnesses
-	first := cluster.AddNode{Name: "n1", Role: cluster.RoleNode}
-	s := cluster.New("sim", "sim", first, 0)
-	s.Detection, s.Ceiling = w.cfg.Detection, w.cfg.Detection
-	for i := range total {
-		n := &node{w: w, idx: i, id: cluster.NodeID(i + 1), name: fmt.Sprintf("n%d", i+1), role: cluster.RoleNode}
-		if i >= w.cfg.Nodes {
-			n.role = cluster.RoleWitness
-			n.name = fmt.Sprintf("w%d", i+1-w.cfg.Nodes)
-		}
-		n.clock.rate = 1 + (w.rand.Float64()-0.5)*0.0098 // within 1 % of each other
-		n.disk.latency = time.Millisecond
-		w.nodes = append(w.nodes, n)
-		if i > 0 {
-			s.Nodes = append(s.Nodes, cluster.Node{ID: n.id, Name: n.name, Role: n.role, Presence: cluster.Joining})
-			s.Voters = append(s.Voters, n.id)
-		}
-	}
-	s.NextID = cluster.NodeID(total + 1)
-	for h := range w.cfg.Hierarchies {
-		var ids []cluster.NodeID
-		for i := range w.cfg.Nodes {
-			ids = append(ids, cluster.NodeID((i+h)%w.cfg.Nodes+1))
-		}
-		s.Hierarchies = append(s.Hierarchies, cluster.Hierarchy{
-			Name: fmt.Sprintf("h%d", h+1), Nodes: ids, Want: cluster.WantInService, Class: cluster.SelfGuarding,
-			Status: cluster.OutOfService,
-			Resources: []cluster.Resource{
-				{Name: "address", Kit: "ip", Status: cluster.OutOfService},
-				{Name: "server", Kit: "process", DependsOn: []string{"address"}, Status: cluster.OutOfService},
-			},
-		})
-	}
-	snap := Genesis(s)
-	for _, n := range w.nodes {
-		n.disk.hard = &raftpb.HardState{Term: new(uint64(1)), Commit: new(uint64(1)), Vote: new(uint64(0))}
-		n.disk.snapshot = snap
-		n.powerOn()
-	}
-}
-
-// Genesis is the snapshot that a new cluster begins with.
-func Genesis(s *cluster.State) *raftpb.Snapshot { return core.Genesis(s) }

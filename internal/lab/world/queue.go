@@ -25,21 +25,14 @@ type key struct {
 
 func (k *key) before(o *key) bool { return k.at < o.at || k.at == o.at && k.seq < o.seq }
 
-// item is something that will happen. One of do, packet and wake is set.
+// item is something that will happen: a packet arrives at a node, an alarm
+// rings, or do is called.
 type item struct {
-	do func()
-	// packet arrives at a node, from another.
+	do       func()
 	packet   core.Event
-	from, to int32
-	// wake is a node's timer.
-	wake *timer
-}
-
-// timer is a daemon's next wish to be called.
-type timer struct {
-	n    *node
-	life int
-	off  bool // it was set anew
+	from, to int32 // of the packet; or node and process of the alarm
+	turn     uint32
+	rings    bool
 }
 
 func (q *queue) len() int { return len(q.keys) }

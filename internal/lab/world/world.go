@@ -20,6 +20,10 @@ type Config struct {
 	// Provoke adds faults at the most dangerous moments; Changes adds changes of
 	// members and of the detection time.
 	Provoke, Changes bool
+	// Watchdog is the time-out of every node's watchdog; 0: there is none.
+	Watchdog time.Duration
+	// Lose lets one node lose its disk, so that it joins again as a new one.
+	Lose bool
 	// Broken removes a rule from every core, for negative controls.
 	Broken arbiter.Broken
 	// Tell receives the story, a line per event worth telling; nil: none.
@@ -33,11 +37,14 @@ type World struct {
 	now   time.Duration // real time; nobody inside can read it
 	queue queue
 
-	steps uint64
-	calm  bool // no fault any more
-	nodes []*node
-	net   network
-	check checker
+	steps   uint64
+	calm    bool // no fault any more
+	wanting bool
+	nodes   []*node
+	net     network
+	check   checker
+	// observe sees all effects before they are carried out; for scenarios.
+	observe func(*node, *core.Effects)
 }
 
 // New builds the cluster: all nodes on, formed, and nothing wrong with it yet.
@@ -83,8 +90,8 @@ func (w *World) step() error {
 	switch {
 	case it.packet != nil:
 		w.net.arrive(int(it.from), int(it.to), it.packet)
-	case it.wake != nil:
-		it.wake.ring()
+	case it.rings:
+		w.nodes[it.from].ring(int(it.to), it.turn)
 	default:
 		it.do()
 	}
@@ -94,19 +101,21 @@ func (w *World) step() error {
 	return w.check.after()
 }
 
-// RunUntil lets the world go on until the condition holds; it reports whether
-// it did before the time.
+// RunUntil lets the world go on until the condition holds, as seen now and
+// then; it reports whether it did before the time.
 func (w *World) RunUntil(until time.Duration, cond func() bool) (bool, error) {
-	for !cond() {
-		if w.queue.len() == 0 || w.queue.next() > until {
-			w.now = until
-			return cond(), w.check.after()
+	pause := w.cfg.Detection / 50
+	for {
+		if cond() {
+			return true, w.check.after()
 		}
-		if err := w.step(); err != nil {
+		if w.now >= until {
+			return false, w.check.after()
+		}
+		if err := w.Run(min(w.now+pause, until)); err != nil {
 			return false, err
 		}
 	}
-	return true, nil
 }
 
 func (w *World) tell(format string, args ...any) {

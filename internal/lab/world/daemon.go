@@ -1,0 +1,142 @@
+package world
+
+import (
+	"time"
+
+	"github.com/perdure-ha/perdure/internal/cluster"
+	"github.com/perdure-ha/perdure/internal/core"
+	"github.com/perdure-ha/perdure/internal/guard"
+)
+
+// step runs the core and carries out what it says, as package daemon does.
+func (n *node) step(ev core.Event) {
+	c := n.core
+	now := n.local()
+	eff := c.Step(now, ev)
+	n.carryOut(&eff)
+	if n.core == c {
+		n.wake(alarmDaemon, now, c.Next(now))
+	}
+}
+
+func (n *node) carryOut(eff *core.Effects) {
+	w := n.w
+	if w.observe != nil {
+		w.observe(n, eff)
+	}
+	if eff.Fatal != nil {
+		w.check.fail("%s: %v", n.name, eff.Fatal)
+		return
+	}
+	if eff.Persist != nil {
+		n.persist(eff.Persist)
+	}
+	n.send(eff)
+	if eff.Admitted != 0 && n.guardian != nil {
+		n.guardian.step(guard.Admitted{Generation: eff.Admitted})
+	}
+	if l := eff.Lease; l != nil && n.guardian != nil && l.Generation != 0 && l.Until != 0 {
+		n.guardian.step(guard.Renew{Generation: l.Generation, Until: l.Until, Gate: l.Gate,
+			StopAfter: n.core.State().Timing().StopAfter})
+	}
+	for _, a := range eff.Actions {
+		n.kits.perform(n, a)
+	}
+	if eff.Changed {
+		w.check.applied(n)
+	}
+	if eff.ResetGuardian != nil && n.guardian != nil {
+		w.tell("%s: guardian reset: %s %v", n.name, eff.ResetGuardian.Code, eff.ResetGuardian.Args)
+		n.guardian.reset()
+	}
+	if eff.Departed != nil {
+		w.tell("%s: departed: %s", n.name, eff.Departed.Code)
+		n.depart()
+		return
+	}
+	if n.unmanaged || n.stopping == stopKeep {
+		n.unmanage()
+	}
+}
+
+func (n *node) send(eff *core.Effects) {
+	w := n.w
+	if eff.Beat != nil {
+		w.check.led(n, eff.Beat)
+		var beat core.Event = core.BeatReceived{From: n.id, Beat: eff.Beat}
+		for _, to := range eff.BeatTo {
+			if i := w.index(to); i >= 0 {
+				w.net.datagram(n.idx, i, beat)
+			}
+		}
+	}
+	for i := range eff.Acks {
+		a := &eff.Acks[i]
+		w.check.acked(n, a)
+		if i := w.index(a.To); i >= 0 {
+			w.net.datagram(n.idx, i, core.AckReceived{From: n.id, Ack: a.Ack})
+		}
+	}
+	for _, m := range eff.Messages {
+		w.check.said(n, m)
+		w.provoke(n, m)
+		if i := w.index(m.Via); i >= 0 {
+			w.net.stream(n.idx, i, m)
+		}
+	}
+}
+
+// stop is a person's request to stop perdure on the node.
+func (n *node) stop(how stopMode) {
+	if n.core == nil || n.stands() || n.stopping != stopNot {
+		return
+	}
+	n.stopping = how
+	switch how {
+	case stopKeep:
+		n.deliver(core.Manage{Unmanaged: true})
+	default:
+		n.deliver(core.Shutdown{Move: how == stopMove})
+	}
+}
+
+// unmanage brings guardian and cluster to the same word: the guardian drops its
+// deadlines after the cluster agreed that nobody takes over, and has them again
+// before the cluster agrees that somebody may.
+func (n *node) unmanage() {
+	me := n.core.State().Node(n.id)
+	if me == nil || n.guardian == nil {
+		return
+	}
+	switch {
+	case n.stopping == stopKeep && me.Presence == cluster.Unmanaged:
+		if r := n.guardian.step(guard.Unmanaged{On: true}); r.Code == "" {
+			n.w.tell("%s: stopped, services run on", n.name)
+			n.depart()
+		}
+	case n.unmanaged && n.stopping == stopNot && (me.Presence == cluster.Present || me.Presence == cluster.Unmanaged) &&
+		n.core.Lease().Alive(n.local()):
+		if r := n.guardian.step(guard.Unmanaged{}); r.Code == "" {
+			n.unmanaged = false
+			life := n.life
+			n.act(0, func() {
+				if n.life == life {
+					n.deliver(core.Manage{})
+				}
+			})
+		}
+	}
+}
+
+// depart ends the daemon, and the guardian after it.
+func (n *node) depart() {
+	n.endDaemon()
+	if n.guardian != nil {
+		n.guardian.ending = true
+	}
+	n.act(time.Millisecond, func() {
+		if n.guardian != nil {
+			n.guardian.step(guard.ShuttingDown{})
+		}
+	})
+}
