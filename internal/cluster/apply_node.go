@@ -256,10 +256,15 @@ func (h *Hierarchy) release(how Release, entry uint64) {
 	h.Since = entry
 }
 
-func (h *Hierarchy) settleResources(st Status) {
+// settleResources gives all resources a status. What the owner's last word says
+// of a resource stays with it.
+func (h *Hierarchy) settleResources(st Status, last ...ResourceStatus) {
 	for i := range h.Resources {
-		h.Resources[i].Status = st
-		h.Resources[i].Reason = Reason{}
+		r := &h.Resources[i]
+		r.Status = st
+		if !slices.ContainsFunc(last, func(rs ResourceStatus) bool { return rs.Name == r.Name }) {
+			r.Reason = Reason{}
+		}
 	}
 }
 

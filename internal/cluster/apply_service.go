@@ -63,10 +63,15 @@ func (s *State) report(index uint64, c *Command, a *Report) Result {
 	switch a.Status {
 	case OutOfService:
 		h.release(ReleasedStopped, index)
-		h.settleResources(OutOfService)
+		h.settleResources(OutOfService, a.Resources...)
 	case Failed:
 		h.release(ReleasedStopped, index)
 		h.mark(Failure{Node: a.Node, Resource: a.Resource, Reason: c.Reason, Entry: index})
+		for i := range h.Resources {
+			if r := &h.Resources[i]; r.Status != Failed {
+				r.Status = OutOfService // the word means that everything is stopped
+			}
+		}
 	}
 	if h.Move != nil && a.Status.Serving() && h.Move.To == a.Node {
 		h.Move = nil
@@ -97,6 +102,9 @@ func (s *State) retry(index uint64, c *Command, a *Retry) Result {
 	}
 	if h.Owner != 0 {
 		return refuse(RefusedVoid, "retry: "+s.NodeName(h.Owner)+" owns it")
+	}
+	if len(h.Failures) == 0 {
+		return refuse(RefusedVoid, "retry: no failure stands")
 	}
 	h.Failures = nil
 	h.Rounds++
@@ -179,6 +187,11 @@ func (s *State) clearFailures(index uint64, c *Command, a *ClearFailures) Result
 	return Result{Entry: s.tell(index, c, Entry{Kind: KindCleared, Hierarchy: h.Name, Node: a.Node})}
 }
 
+// note puts an observation into the timeline. Why nobody has a hierarchy is also
+// its reason, so that its status says so.
 func (s *State) note(index uint64, c *Command, a *Note) Result {
+	if h := s.Hierarchy(a.Hierarchy); h != nil && h.Owner == 0 && a.Kind == KindStatus {
+		h.Reason = c.Reason
+	}
 	return Result{Entry: s.tell(index, c, Entry{Kind: a.Kind, Hierarchy: a.Hierarchy, Resource: a.Resource, Node: a.Node})}
 }
