@@ -99,8 +99,8 @@ func (a *assessor) service(h *cluster.Hierarchy) {
 		a.find(SeverityDown, why, message.HierarchyFenceWait, h.Name, a.st.NodeName(h.FenceWait))
 	case h.Status == cluster.Failed:
 		a.find(SeverityDown, why, message.HierarchyFailed, h.Name)
-	case h.Status == cluster.Starting, h.Status == cluster.Stopping:
-		a.find(SeverityWarning, "", message.HierarchyOnItsWay, h.Name, statusWord(h.Status))
+	case h.Status == cluster.Starting, h.Status == cluster.Stopping, h.Move != nil && !h.Status.Serving():
+		a.find(SeverityDown, "", message.HierarchyOnItsWay, h.Name, statusWord(h.Status))
 	case h.Status == cluster.Degraded:
 		a.find(SeverityWarning, why, message.HierarchyDegraded, h.Name, reasonError(h.Reason))
 	case h.Status != cluster.InService:

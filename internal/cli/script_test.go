@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -54,6 +55,8 @@ func runners() cli.Runners {
 //	daemon FILE    starts one with the world of a file
 //	world LINE     changes it
 //	owner H NODE   waits until the node has the hierarchy
+//	followed       waits until one more command follows the events, while
+//	               nothing else happens
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir:           filepath.Join("testdata", "script"),
@@ -67,7 +70,7 @@ func TestScripts(t *testing.T) {
 			e.Setenv("LANG", "en_US.UTF-8")
 			return nil
 		},
-		Cmds: map[string]func(*testscript.TestScript, bool, []string){"daemon": startDaemon, "world": changeWorld, "owner": awaitOwner},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){"daemon": startDaemon, "world": changeWorld, "owner": awaitOwner, "followed": awaitFollower},
 	})
 }
 
@@ -91,7 +94,7 @@ func startDaemon(ts *testscript.TestScript, _ bool, args []string) {
 		time.AfterFunc(200*time.Millisecond, func() { _ = l.Close() })
 		_ = s.Close()
 	}()
-	worlds[ts.Getenv("WORK")] = fake
+	worlds.Store(ts.Getenv("WORK"), &world{Fake: fake})
 	ts.Defer(func() {
 		fake.Close()
 		<-closed
@@ -99,9 +102,22 @@ func startDaemon(ts *testscript.TestScript, _ bool, args []string) {
 	})
 }
 
-// worlds are the daemons of the scripts, by their directories. Scripts start
-// theirs one after the other.
-var worlds = map[string]*apitest.Fake{}
+// world is a script's daemon.
+type world struct {
+	*apitest.Fake
+	follows int // when "followed" last looked
+}
+
+// worlds are the daemons of the scripts, by their directories.
+var worlds sync.Map
+
+func worldOf(ts *testscript.TestScript) *world {
+	w, ok := worlds.Load(ts.Getenv("WORK"))
+	if !ok {
+		ts.Fatalf("no daemon was started")
+	}
+	return w.(*world)
+}
 
 func changeWorld(ts *testscript.TestScript, _ bool, args []string) {
 	quoted := make([]string, len(args))
@@ -111,24 +127,36 @@ func changeWorld(ts *testscript.TestScript, _ bool, args []string) {
 			quoted[i] = `"` + a + `"`
 		}
 	}
-	ts.Check(worlds[ts.Getenv("WORK")].Do(strings.Join(quoted, " ")))
+	ts.Check(worldOf(ts).Do(strings.Join(quoted, " ")))
+}
+
+// await polls with a deadline.
+func await(ts *testscript.TestScript, what string, done func() bool) {
+	deadline := time.After(20 * time.Second)
+	tick := time.NewTicker(5 * time.Millisecond)
+	defer tick.Stop()
+	for !done() {
+		select {
+		case <-tick.C:
+		case <-deadline:
+			ts.Fatalf("it doesn't happen: %s", what)
+		}
+	}
 }
 
 func awaitOwner(ts *testscript.TestScript, _ bool, args []string) {
-	fake := worlds[ts.Getenv("WORK")]
-	deadline := time.After(5 * time.Second)
-	for {
-		changed := fake.Changed()
-		st := fake.State()
-		if h := st.Hierarchy(args[0]); h != nil && st.NodeName(h.Owner) == args[1] {
-			return
-		}
-		select {
-		case <-changed:
-		case <-deadline:
-			ts.Fatalf("%s doesn't get %s", args[1], args[0])
-		}
-	}
+	w := worldOf(ts)
+	await(ts, strings.Join(args, " "), func() bool {
+		st := w.State()
+		h := st.Hierarchy(args[0])
+		return h != nil && st.NodeName(h.Owner) == args[1]
+	})
+}
+
+func awaitFollower(ts *testscript.TestScript, _ bool, _ []string) {
+	w := worldOf(ts)
+	await(ts, "a follower", func() bool { return w.Follows() > w.follows })
+	w.follows = w.Follows()
 }
 
 // kits are the real ones.

@@ -22,6 +22,7 @@ type Fake struct {
 	stopped chan struct{}
 	once    sync.Once
 	work    sync.WaitGroup
+	follows int
 }
 
 var _ api.Backend = (*Fake)(nil)
@@ -74,7 +75,16 @@ func (f *Fake) Local() api.Local {
 func (f *Fake) Changed() <-chan struct{} {
 	f.mu.Lock()
 	defer f.mu.Unlock()
+	f.follows++
 	return f.changed
+}
+
+// Follows counts the calls of Changed: how often somebody began to wait for
+// news.
+func (f *Fake) Follows() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.follows
 }
 
 func (f *Fake) Propose(_ context.Context, c cluster.Command) (cluster.Result, error) {
