@@ -18,6 +18,9 @@ type nodeCmd struct {
 	Show   nodeShowCmd   `cmd:"" help:"Show one."`
 	Stop   nodeStopCmd   `cmd:"" help:"Stop this node's daemon; its services move to other nodes first."`
 	Remove nodeRemoveCmd `cmd:"" help:"Remove another node from the cluster for good."`
+
+	Maintenance nodeMaintenanceCmd `cmd:"" help:"Begin or end maintenance: nothing is brought in service there."`
+	Fenced      nodeFencedCmd      `cmd:"" help:"Confirm that an evicted node is powered off, for shared data."`
 }
 
 type nodeListCmd struct{}

@@ -1,0 +1,61 @@
+package api
+
+import (
+	"context"
+	"net/http"
+
+	"github.com/perdure-ha/perdure/internal/cluster"
+	"github.com/perdure-ha/perdure/internal/message"
+)
+
+// NodeMaintenance says whether anything may be brought in service on a node.
+type NodeMaintenance struct {
+	On bool `json:"on"`
+}
+
+func (s *Server) routesFencing() {
+	do(s, op(http.MethodPost, "/v1/nodes/{node}/fenced", "node-fenced", "Confirm that an evicted node is powered off", "nodes"), s.fenced)
+	do(s, op(http.MethodPut, "/v1/nodes/{node}/maintenance", "node-maintenance", "Begin or end the maintenance of a node", "nodes"), s.maintenance)
+}
+
+// fenced passes a person's word on: the node is off and touches no shared data
+// any more. It is for the generation that the hierarchies wait for alone, so
+// that a node that came back meanwhile isn't declared dead.
+func (s *Server) fenced(ctx context.Context, in *OnNode) (Done, error) {
+	st, err := s.state()
+	if err != nil {
+		return Done{}, err
+	}
+	ids, err := nodeIDs(st, []string{in.Node})
+	if err != nil {
+		return Done{}, err
+	}
+	for i := range st.Hierarchies {
+		if h := &st.Hierarchies[i]; h.FenceWait == ids[0] {
+			return s.propose(ctx, cluster.Command{
+				Reason: cluster.Because(message.AskedFenced, in.Node),
+				Fenced: &cluster.Fenced{Node: ids[0], Generation: h.FenceWaitGen, How: "person"},
+			})
+		}
+	}
+	return Done{}, newProblem(http.StatusConflict, message.New(message.NothingToFence, in.Node))
+}
+
+func (s *Server) maintenance(ctx context.Context, in *struct {
+	OnNode
+	Body NodeMaintenance
+}) (Done, error) {
+	st, err := s.state()
+	if err != nil {
+		return Done{}, err
+	}
+	ids, err := nodeIDs(st, []string{in.Node})
+	if err != nil {
+		return Done{}, err
+	}
+	code := message.AskedMaintenanceEnd
+	if in.Body.On {
+		code = message.AskedMaintenance
+	}
+	return s.propose(ctx, cluster.Command{Reason: cluster.Because(code, in.Node), SetNode: &cluster.SetNode{Node: ids[0], Maintenance: &in.Body.On}})
+}
