@@ -69,6 +69,9 @@ type Voter struct {
 	confAt time.Duration
 
 	granted map[cluster.NodeID]grant
+	// admitted is when generations were applied here that have not been
+	// acknowledged yet.
+	admitted map[cluster.NodeID]admission
 	// promises are durable, or are being made so.
 	promises []Promise
 	broken   Broken
@@ -94,11 +97,19 @@ type grant struct {
 	until      time.Duration // Mono until which a lease built on it may live
 }
 
+// admission is when a generation became known. A node can't be heard under a
+// generation that it hasn't got yet, so its silence counts from then on: a node
+// that has only just come back would else be evicted before its first beat.
+type admission struct {
+	generation cluster.Generation
+	at         time.Duration // Mono
+}
+
 // NewVoter makes the voting half at the start of a process, with the promises
 // found on disk. Nothing is promised for ceiling plus margin, because the
 // previous process may have acknowledged until a moment ago.
 func NewVoter(self cluster.NodeID, now cluster.Instant, s *cluster.State, promises []Promise, broken Broken) *Voter {
-	v := &Voter{self: self, granted: make(map[cluster.NodeID]grant), broken: broken}
+	v := &Voter{self: self, granted: make(map[cluster.NodeID]grant), admitted: make(map[cluster.NodeID]admission), broken: broken}
 	if !broken.ForgetPromises {
 		v.promises = slices.Clone(promises)
 	}
@@ -118,6 +129,12 @@ func (v *Voter) Applied(now cluster.Instant, s *cluster.State) (ended bool) {
 		v.conf, v.confAt = s.Conf, now.Mono
 		if v.broken.NoConfWait {
 			v.confAt = now.Mono - time.Hour
+		}
+	}
+	for i := range s.Nodes {
+		id, g := s.Nodes[i].ID, s.Nodes[i].Generation
+		if v.admitted[id].generation != g {
+			v.admitted[id] = admission{generation: g, at: now.Mono}
 		}
 	}
 	n := len(v.promises)
@@ -178,6 +195,9 @@ func (v *Voter) wait(d time.Duration) time.Duration {
 func (v *Voter) Ripe(s *cluster.State, id cluster.NodeID, g cluster.Generation) time.Duration {
 	wait := v.wait(s.Ceiling)
 	at := max(v.blind, v.confAt) + wait
+	if a := v.admitted[id]; a.generation == g {
+		at = max(at, a.at+wait)
+	}
 	if gr := v.granted[id]; gr.generation == g {
 		at = max(at, gr.until)
 	}
