@@ -2,6 +2,7 @@ package core
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/perdure-ha/perdure/internal/arbiter"
@@ -103,8 +104,24 @@ func (c *Core) beatReceived(now cluster.Instant, from cluster.NodeID, b *Heartbe
 	if b.Lease.Generation == 0 || b.Lease.Node != from || !c.state.IsVoter(c.self) {
 		return
 	}
+	if !c.hears(b) {
+		return
+	}
 	c.out.Acks = append(c.out.Acks, AckOut{To: from, Ack: c.voter.Acknowledge(now, c.state, b.Lease)})
 }
+
+// hears reports whether the sender of a heartbeat hears this node. One that is
+// heard but hears nobody can't renew its lease, so it has stopped serving; were
+// it acknowledged on and on, nobody could ever take over from it. When it hears
+// this node again, its next heartbeat says so.
+func (c *Core) hears(b *Heartbeat) bool {
+	limit := age(deafBeats * c.state.Timing().Heartbeat)
+	return slices.ContainsFunc(b.Heard, func(h Heard) bool { return h.Node == c.self && h.Age <= limit })
+}
+
+// deafBeats is how many heartbeats a node may miss of this one before it is
+// taken to be deaf. The outage of a deaf node is longer by so much.
+const deafBeats = 3
 
 // ErrReverted: this node's disk has gone back behind what others heard of it.
 var ErrReverted = errors.New("this node's log has gone back: it forgot what it told other nodes")
