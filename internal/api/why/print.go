@@ -224,18 +224,20 @@ func (p *printer) now(s *Story) {
 	if len(s.Present.Failures) > 0 {
 		p.bottom(wording.Label{}, p.fill(labelMarks, "{node}", strings.Join(s.Present.Failures, ", ")))
 	}
-	if s.Present.Status.Serving() && len(s.Present.Failures) == 0 || s.Present.Reason.Code == "" {
-		return
-	}
-	m := message.Reason{Code: s.Present.Reason.Code, Args: s.Present.Reason.Args}.Localize(p.Lang)
-	if !s.Present.Status.Serving() {
+	next := ""
+	if !s.Present.Status.Serving() && s.Present.Reason.Code != "" {
+		m := message.Reason{Code: s.Present.Reason.Code, Args: s.Present.Reason.Args}.Localize(p.Lang)
 		p.bottom(wording.Label{}, m.Text+" ("+m.Code+")")
-		if m.Next != "" && !strings.Contains(m.Next, "perdure why "+s.Hierarchy) {
-			p.bottom(labelNext, m.Next)
-		}
-		return
+		next = m.Next
 	}
-	p.bottom(labelNext, "perdure hierarchy clear "+s.Hierarchy)
+	if len(s.Present.Failures) > 0 {
+		next = message.New(message.HierarchyMarked, s.Hierarchy, s.Present.Failures[0]).Localize(p.Lang).Next
+	} else if strings.Contains(next, "perdure why "+s.Hierarchy) {
+		next = "" // that is this page
+	}
+	if next != "" {
+		p.bottom(labelNext, next)
+	}
 }
 
 func (p *printer) bottom(l wording.Label, text string) {
