@@ -22,6 +22,7 @@ func runners() cli.Runners {
 		Demo:    runDemo,
 		Init:    runInit,
 		Join:    runJoin,
+		Kits:    daemon.Kits(),
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"github.com/perdure-ha/perdure/internal/api"
+	"github.com/perdure-ha/perdure/internal/message"
 )
 
 type kitCmd struct {
@@ -12,10 +13,19 @@ type kitCmd struct {
 	Show kitShowCmd `cmd:"" help:"Show a kit's settings."`
 }
 
+// withoutDaemon reports whether this program must speak for itself. A daemon
+// that answers comes first: its kits are the ones that run.
+func (a *app) withoutDaemon(err error) bool {
+	return a.run.Kits != nil && (message.Has(err, message.DaemonNotRunning) || message.Has(err, message.NoPermission))
+}
+
 type kitListCmd struct{}
 
 func (kitListCmd) Run(ctx context.Context, a *app) error {
 	kits, err := a.client().Kits(ctx)
+	if a.withoutDaemon(err) {
+		kits, err = a.run.Kits.List(), nil
+	}
 	if err != nil {
 		return err
 	}
@@ -36,6 +46,9 @@ type kitShowCmd struct {
 
 func (c kitShowCmd) Run(ctx context.Context, a *app) error {
 	k, err := a.client().Kit(ctx, c.Kit)
+	if a.withoutDaemon(err) {
+		k, err = a.run.Kits.Describe(c.Kit)
+	}
 	if err != nil {
 		return err
 	}

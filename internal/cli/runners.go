@@ -5,6 +5,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/perdure-ha/perdure/internal/api"
 	"github.com/perdure-ha/perdure/internal/cluster"
 )
 
@@ -18,6 +19,14 @@ type Runners struct {
 	Demo     func(ctx context.Context, o DemoOptions) error
 	Init     func(ctx context.Context, o InitOptions) (InitResult, error)
 	Join     func(ctx context.Context, o JoinOptions) (JoinResult, error)
+	// Kits are those of this program, for when no daemon answers.
+	Kits Kits
+}
+
+// Kits describes kits to people.
+type Kits interface {
+	List() []api.KitInfo
+	Describe(kit string) (api.KitInfo, error)
 }
 
 // RunOptions are what a process of a node needs to know.

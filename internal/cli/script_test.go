@@ -36,7 +36,7 @@ func TestMain(m *testing.M) {
 func runners() cli.Runners {
 	run := func(context.Context, cli.RunOptions) error { return nil }
 	return cli.Runners{
-		Guardian: run, Daemon: run, Witness: run,
+		Guardian: run, Daemon: run, Witness: run, Kits: kits{},
 		Init: func(_ context.Context, o cli.InitOptions) (cli.InitResult, error) {
 			if len(o.Paths) == 0 || o.Detection == 0 {
 				return cli.InitResult{}, errors.New("incomplete options")

@@ -10,6 +10,9 @@ import (
 	"github.com/perdure-ha/perdure/internal/message"
 )
 
+// Kits describes the kits of this build.
+func Kits() api.Kits { return kits{} }
+
 // kits shows the kits of this build to the API.
 type kits struct{}
 
