@@ -123,7 +123,7 @@ type Member struct {
 // SetNode changes what is set and leaves the rest.
 type SetNode struct {
 	Node            NodeID  `json:"node"`
-	Paths           []Path  `json:"paths,omitempty"`
+	Paths           []Path  `json:"paths,omitzero"`
 	Software        *string `json:"software,omitempty"`
 	Protocol        *int    `json:"protocol,omitempty"`
 	WatchdogSeconds *int    `json:"watchdog_seconds,omitempty"`
@@ -267,7 +267,7 @@ type DeleteHierarchy struct {
 // SetHierarchy changes what is set and leaves the rest.
 type SetHierarchy struct {
 	Name   string   `json:"name"`
-	Nodes  []NodeID `json:"nodes,omitempty"`
+	Nodes  []NodeID `json:"nodes,omitzero"`
 	Policy *Policy  `json:"policy,omitempty"`
 	Class  *Class   `json:"class,omitempty"`
 }
@@ -290,7 +290,7 @@ type DeleteResource struct {
 type SetResource struct {
 	Hierarchy string            `json:"hierarchy"`
 	Name      string            `json:"name"`
-	Settings  map[string]string `json:"settings,omitempty"`
+	Settings  map[string]string `json:"settings,omitzero"`
 	Claims    []string          `json:"claims,omitempty"`
 	Common    *Common           `json:"common,omitempty"`
 	DependsOn *[]string         `json:"depends_on,omitempty"`
