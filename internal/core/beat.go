@@ -63,8 +63,12 @@ func age(d time.Duration) uint32 {
 	return uint32(min(max(d.Milliseconds(), 0), 1<<30))
 }
 
+// ackEverywhere is every how many heartbeats the answer goes on all comm paths:
+// five times in a lease.
+const ackEverywhere = 4
+
 // beatReceived hears a peer.
-func (c *Core) beatReceived(now cluster.Instant, from cluster.NodeID, b *Heartbeat) {
+func (c *Core) beatReceived(now cluster.Instant, from cluster.NodeID, network string, b *Heartbeat) {
 	p := c.peers[from]
 	if p == nil {
 		if c.state.Applied > 0 && c.state.Node(from) == nil {
@@ -73,9 +77,9 @@ func (c *Core) beatReceived(now cluster.Instant, from cluster.NodeID, b *Heartbe
 		p = new(peer)
 		c.peers[from] = p
 	}
-	// The same heartbeat comes on every comm path. Its first copy is answered,
-	// on all of them: the way there and the way back may differ. What comes
-	// later than a newer one of the same process says nothing new either.
+	// The same heartbeat comes on every comm path; its first copy is answered.
+	// What comes later than a newer one of the same process says nothing new
+	// either.
 	again := b.Life == p.beat.Life && b.Lease.Sent <= p.beat.Lease.Sent
 	p.heard = now.Mono
 	if again {
@@ -107,7 +111,12 @@ func (c *Core) beatReceived(now cluster.Instant, from cluster.NodeID, b *Heartbe
 	if !c.hears(b) {
 		return
 	}
-	c.out.Acks = append(c.out.Acks, AckOut{To: from, Ack: c.voter.Acknowledge(now, c.state, b.Lease)})
+	// The answer takes the same way back, and every few times all of them: a
+	// lease must also live where one path works there and another one back.
+	if p.beats++; p.beats%ackEverywhere == 0 {
+		network = ""
+	}
+	c.out.Acks = append(c.out.Acks, AckOut{To: from, Network: network, Ack: c.voter.Acknowledge(now, c.state, b.Lease)})
 }
 
 // hears reports whether the sender of a heartbeat hears this node. One that is

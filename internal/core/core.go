@@ -105,6 +105,7 @@ type Core struct {
 type peer struct {
 	heard    time.Duration // Mono of the last heartbeat
 	reverted bool          // its durable log went back
+	beats    uint64        // answered
 	beat     Heartbeat
 }
 
@@ -177,7 +178,7 @@ func (c *Core) Step(now cluster.Instant, ev Event) Effects {
 	switch e := ev.(type) {
 	case Tick:
 	case BeatReceived:
-		c.beatReceived(now, e.From, e.Beat)
+		c.beatReceived(now, e.From, e.Network, e.Beat)
 	case AckReceived:
 		c.ackReceived(now, e.From, e.Ack)
 	case MessageReceived:

@@ -18,7 +18,9 @@ type Tick struct{}
 // authenticated.
 type BeatReceived struct {
 	From cluster.NodeID
-	Beat *Heartbeat
+	// Network is the comm path on which it came.
+	Network string
+	Beat    *Heartbeat
 }
 
 // AckReceived is the answer to one of this node's heartbeats.
@@ -145,7 +147,7 @@ type Effects struct {
 	// Beat is to be sent to each of BeatTo on every comm path.
 	Beat   *Heartbeat
 	BeatTo []cluster.NodeID
-	// Acks go back on every comm path.
+	// Acks go back on the comm path that they name.
 	Acks     []AckOut
 	Messages []*Message
 	// Lease is set when the lease has grown: the guardian must know.
@@ -171,8 +173,10 @@ type Effects struct {
 
 // AckOut is an acknowledgement to be sent.
 type AckOut struct {
-	To  cluster.NodeID
-	Ack arbiter.Ack
+	To cluster.NodeID
+	// Network is the comm path to send it on; empty: all of them.
+	Network string
+	Ack     arbiter.Ack
 }
 
 // Persist is one atomic, durable write.

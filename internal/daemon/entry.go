@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"runtime"
 	"time"
 
 	"github.com/perdure-ha/perdure/internal/cluster"
@@ -41,12 +42,14 @@ func Guardian(ctx context.Context, c GuardianConfig) error {
 	if c.Watchdog == "none" {
 		g.Watchdog, g.WatchdogTimeout = "", 0
 	}
+	runtime.GOMAXPROCS(1)
 	return guardian.Run(ctx, g)
 }
 
 // Node runs the daemon below a guardian, whose connection it inherited as file
 // descriptor fd.
 func Node(ctx context.Context, c Config, fd uintptr) error {
+	runtime.GOMAXPROCS(1)
 	client, err := guardian.Dial(fd)
 	if err != nil {
 		return err

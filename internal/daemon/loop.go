@@ -107,8 +107,13 @@ func (d *Daemon) sendPackets(out *core.Effects) {
 		}
 	}
 	for i := range out.Acks {
-		p := core.AppendAck(buf[:0], &out.Acks[i].Ack)
-		_ = d.ep.SendHeartbeats(out.Acks[i].To, p)
+		a := &out.Acks[i]
+		p := core.AppendAck(buf[:0], &a.Ack)
+		if a.Network == "" {
+			_ = d.ep.SendHeartbeats(a.To, p)
+		} else {
+			_ = d.ep.SendHeartbeat(a.To, a.Network, p)
+		}
 	}
 }
 

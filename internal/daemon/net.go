@@ -74,13 +74,13 @@ func (d *Daemon) openPaths(key *ecdh.PrivateKey) error {
 }
 
 // HandleHeartbeat takes a packet off the wire; see commpath.Handler.
-func (d *Daemon) HandleHeartbeat(from cluster.NodeID, _ string, payload []byte, _ cluster.Instant) {
+func (d *Daemon) HandleHeartbeat(from cluster.NodeID, network string, payload []byte, _ cluster.Instant) {
 	beat, ack, err := core.DecodePacket(payload)
 	switch {
 	case err != nil:
 		d.strange(from, err)
 	case beat != nil:
-		d.postPacket(core.BeatReceived{From: from, Beat: beat})
+		d.postPacket(core.BeatReceived{From: from, Network: network, Beat: beat})
 	default:
 		d.postPacket(core.AckReceived{From: from, Ack: *ack})
 	}
