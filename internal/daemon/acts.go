@@ -235,18 +235,10 @@ func (a *acts) announce(hierarchy string) {
 // guard tells the guardian what it must be able to silence, for all resources
 // of the hierarchy.
 func (a *acts) guard(act decide.Action) error {
-	view := a.d.view.Load()
-	if view == nil {
-		return message.New(message.NoLeaderYet)
-	}
-	h := view.state.Hierarchy(act.Hierarchy)
-	if h == nil {
-		return message.New(message.RefusedNotFound, act.Hierarchy)
-	}
 	var addrs []guard.Address
 	var groups []string
-	for i := range h.Resources {
-		u, err := a.use(h.Name, h.Resources[i])
+	for _, spec := range act.Specs {
+		u, err := a.use(act.Hierarchy, spec)
 		if err != nil {
 			return err
 		}

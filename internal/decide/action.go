@@ -43,7 +43,10 @@ type Action struct {
 	Resource string
 	// Spec is the resource as it is to be started, or as it was started: its
 	// settings may have changed since.
-	Spec       cluster.Resource
+	Spec cluster.Resource
+	// Specs, of a Guard, are all resources of the hierarchy: what runs as it was
+	// started, what doesn't as it is to be started.
+	Specs      []cluster.Resource
 	Epoch      cluster.Epoch
 	Generation cluster.Generation
 	// Timeout is when the runner gives up and answers Unknown.

@@ -31,15 +31,18 @@ func (x *Executor) advance(now time.Duration, r *run) {
 	if r.down.set {
 		r.inherited = false // stopping needs no knowledge of what runs
 	}
-	if r.guard == guardOff && !r.down.set && now >= r.retryAt {
+	if (r.guard == guardOff || r.guard == guardOn && !r.covered()) && !r.down.set && now >= r.retryAt {
 		why := r.up
 		switch {
 		case r.inherited:
 			why = cluster.Because(message.CheckedAfterDaemonRestart, r.name, x.name())
+		case r.guard == guardOn && r.deleted() != "":
+			why = cluster.Because(message.StopsDeleted, r.deleted(), x.name())
 		case r.guardAgain:
 			why = cluster.Because(message.CheckedAfterGap, r.name, x.name())
 		}
-		x.ask(now, r, Guard, why)
+		r.guarded = r.specs()
+		r.act = x.emit(now, r, Guard, Action{Reason: why, Timeout: forceTimeout, Specs: r.guarded})
 		r.guard = guardAsked
 		r.guardTries++
 	}
@@ -83,7 +86,7 @@ func (x *Executor) move(now time.Duration, r *run, res *resource) bool {
 	}
 	switch res.stage {
 	case off:
-		if r.down.set || res.gone || r.guard != guardOn || r.blocked(res) != nil {
+		if r.down.set || res.gone || r.guard != guardOn || !r.covered() || r.blocked(res) != nil {
 			return false
 		}
 		res.spec, res.restart, res.stage, res.news = res.want, false, starting, false

@@ -92,6 +92,36 @@ func (res *resource) running() bool {
 // ready reports whether parents may be started on it.
 func (res *resource) ready() bool { return res.stage == up && !res.restart && !res.gone }
 
+// specs are all resources as the guardian must know them now.
+func (r *run) specs() []cluster.Resource {
+	var all []cluster.Resource
+	for _, res := range r.all {
+		switch {
+		case res.stage != off:
+			all = append(all, res.spec)
+		case !res.gone:
+			all = append(all, res.want)
+		}
+	}
+	return all
+}
+
+// covered reports whether the guardian was asked to guard exactly what runs or
+// is to be started. What it doesn't know of would serve on after the lease.
+func (r *run) covered() bool {
+	return slices.EqualFunc(r.guarded, r.specs(), func(a, b cluster.Resource) bool { return a.Name == b.Name && sameThing(&a, &b) })
+}
+
+// deleted names a resource that is guarded and isn't there any more.
+func (r *run) deleted() string {
+	for i := range r.guarded {
+		if res := r.resource(r.guarded[i].Name); res == nil || res.gone && res.stage == off {
+			return r.guarded[i].Name
+		}
+	}
+	return ""
+}
+
 // parentsOff reports whether nothing that depends on it is left.
 func (r *run) parentsOff(res *resource) bool {
 	for _, p := range r.all {

@@ -250,7 +250,7 @@ func (x *Executor) due() time.Duration {
 		case r.act.id != 0:
 			next = min(next, r.act.deadline)
 		case r.lost && r.kill, !paused && r.down.set && r.sweep && r.allOff(),
-			!paused && !r.lost && !r.down.set && r.guard == guardOff:
+			!paused && !r.lost && !r.down.set && (r.guard == guardOff || r.guard == guardOn && !r.covered()):
 			next = min(next, r.retryAt)
 		}
 		for _, res := range r.all {

@@ -20,8 +20,10 @@ type run struct {
 	// guardAgain: it was on before a gap; guardTries counts since then.
 	guardAgain bool
 	guardTries int
-	act        action // Guard, Unguard, Announce or Kill of everything
-	retryAt    time.Duration
+	// guarded is what the guardian was last asked to guard.
+	guarded []cluster.Resource
+	act     action // Guard, Unguard, Announce or Kill of everything
+	retryAt time.Duration
 
 	// lost: the node owns it no more, and what is left (kill) is killed; begun
 	// reports whether that was taken up.

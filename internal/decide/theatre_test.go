@@ -31,6 +31,7 @@ type actor struct {
 	x       *Executor
 	gen     cluster.Generation
 	pending []Action
+	guarded map[string][]cluster.Resource // by hierarchy: of the last Guard
 }
 
 func newTheatre() *theatre { return &theatre{index: 1, actors: map[cluster.NodeID]*actor{}} }
@@ -88,7 +89,7 @@ func (th *theatre) admit(id cluster.NodeID) {
 	th.apply(cluster.Command{Admit: &cluster.Admit{Node: id, Session: fmt.Sprint("session", th.index), Previous: n.Generation}})
 	a := th.actors[id]
 	if a == nil {
-		a = &actor{x: NewExecutor(id, uint64(id))}
+		a = &actor{x: NewExecutor(id, uint64(id)), guarded: make(map[string][]cluster.Resource)}
 		a.x.Lease(th.instant(), true)
 		th.actors[id] = a
 	}
@@ -197,6 +198,14 @@ func (th *theatre) step(id cluster.NodeID, lost bool) {
 			th.printf("%s: %s", th.s.NodeName(id), describeAction(&act))
 			if act.Reason.Code == "" {
 				th.printf("  NO REASON")
+			}
+			if act.Act == Guard {
+				a.guarded[act.Hierarchy] = act.Specs
+			}
+			if act.Act == Start && !slices.ContainsFunc(a.guarded[act.Hierarchy], func(g cluster.Resource) bool {
+				return g.Name == act.Resource && sameThing(&g, &act.Spec)
+			}) {
+				th.printf("  NOT GUARDED")
 			}
 			// A later action ends an earlier one.
 			a.pending = slices.DeleteFunc(a.pending, func(b Action) bool {
