@@ -30,6 +30,7 @@ func main() {
 	story := flag.Bool("story", false, "tell what happens (with -seeds 1: always)")
 	broken := flag.String("broken", "", "remove a rule, to see the checkers notice: "+strings.Join(world.BrokenNames(), ", "))
 	profile := flag.String("cpuprofile", "", "write a CPU profile to this file")
+	limit := flag.Duration("for", 0, "begin no schedule after this time; 0: no limit")
 	keep := flag.Int("keep-going", 1, "stop after this many violations")
 	flag.Parse()
 	debug.SetGCPercent(800) // memory is there, and schedules are short
@@ -49,28 +50,36 @@ func main() {
 			os.Exit(2)
 		}
 	}
-	code := run(*first, *seeds, *jobs, *keep, *story || *seeds == 1, rule)
+	code := run(options{first: *first, seeds: *seeds, jobs: *jobs, keep: *keep, limit: *limit, story: *story || *seeds == 1, rule: rule})
 	pprof.StopCPUProfile()
 	os.Exit(code)
 }
 
-func run(first, seeds uint64, jobs, keep int, story bool, rule arbiter.Broken) int {
-	if story {
-		jobs = 1
+type options struct {
+	first, seeds uint64
+	jobs, keep   int
+	limit        time.Duration
+	story        bool
+	rule         arbiter.Broken
+}
+
+func run(o options) int {
+	if o.story {
+		o.jobs = 1
 	}
 	var next, done, faults, evictions, assigned atomic.Uint64
 	var virtual atomic.Int64
 	var mu sync.Mutex
 	failed := 0
-	next.Store(first)
+	next.Store(o.first)
 	began := time.Now()
 	stop := make(chan struct{})
 	var wg sync.WaitGroup
-	for range jobs {
+	for range o.jobs {
 		wg.Go(func() {
 			for {
 				seed := next.Add(1) - 1
-				if seed >= first+seeds {
+				if seed >= o.first+o.seeds || o.limit > 0 && time.Since(began) > o.limit {
 					return
 				}
 				select {
@@ -79,8 +88,8 @@ func run(first, seeds uint64, jobs, keep int, story bool, rule arbiter.Broken) i
 				default:
 				}
 				cfg := world.Random(seed)
-				cfg.Broken = rule
-				if story {
+				cfg.Broken = o.rule
+				if o.story {
 					cfg.Tell = tell
 				}
 				r, err := world.Torture(cfg)
@@ -95,7 +104,7 @@ func run(first, seeds uint64, jobs, keep int, story bool, rule arbiter.Broken) i
 				mu.Lock()
 				failed++
 				fmt.Printf("seed %d: %v\n  replay: go run ./internal/lab/sim -seeds 1 -seed %d\n", seed, err, seed)
-				if failed == keep {
+				if failed == o.keep {
 					close(stop)
 				}
 				mu.Unlock()
@@ -104,10 +113,10 @@ func run(first, seeds uint64, jobs, keep int, story bool, rule arbiter.Broken) i
 	}
 	finished := make(chan struct{})
 	go func() { wg.Wait(); close(finished) }()
-	progress(finished, began, seeds, &done)
+	progress(finished, began, o.seeds, &done)
 	took := time.Since(began)
-	fmt.Printf("%d schedules in %v: %.0f per second; %d faults, %d evictions, %d assignments, %v of virtual time; %d violations\n",
-		done.Load(), took.Round(time.Millisecond), float64(done.Load())/took.Seconds(), faults.Load(), evictions.Load(), assigned.Load(),
+	fmt.Printf("seeds %d to %d: %d schedules in %v: %.0f per second; %d faults, %d evictions, %d assignments, %v of virtual time; %d violations\n",
+		o.first, o.first+done.Load()-1, done.Load(), took.Round(time.Millisecond), float64(done.Load())/took.Seconds(), faults.Load(), evictions.Load(), assigned.Load(),
 		time.Duration(virtual.Load()).Round(time.Second), failed)
 	if failed > 0 {
 		return 1
