@@ -139,6 +139,9 @@ func (x *Executor) inheritance(now time.Duration, r *run) {
 			return
 		}
 	}
+	if x.inherit {
+		return // the state may be old, and another node the owner by now
+	}
 	r.inherited = false
 	if !r.found && len(r.all) > 0 {
 		r.goDown(cluster.OutOfService, "", cluster.Because(message.NothingFound, r.name, x.name()))
