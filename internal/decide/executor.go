@@ -65,6 +65,9 @@ func (x *Executor) Lease(now cluster.Instant, valid bool) {
 	if valid {
 		for _, r := range x.runs {
 			r.gap = true
+			if r.inherited {
+				r.doubtAll() // what was found may be gone again
+			}
 		}
 	}
 }

@@ -191,6 +191,16 @@ func (r *run) aim(x *Executor, h *cluster.Hierarchy) {
 	}
 }
 
+// doubtAll forgets what an inherited run has found so far.
+func (r *run) doubtAll() {
+	if r.guard == guardOn {
+		r.guard = guardOff
+	}
+	for _, res := range r.all {
+		res.stage, res.asked = doubt, ""
+	}
+}
+
 func (r *run) goDown(final cluster.Status, resource string, why cluster.Reason) {
 	r.down = downward{set: true, final: final, resource: resource, why: why}
 }
