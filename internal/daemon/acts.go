@@ -306,7 +306,8 @@ func (a *acts) adopt(hierarchy string) []cluster.Resource {
 	return found
 }
 
-// forget ends all actions and listening: the guardian is about to kill all.
+// forget ends all actions and listening, and lets go of all agents: what they
+// remember is not true any more once the guardian has killed everything.
 func (a *acts) forget() {
 	a.mu.Lock()
 	var busy []*work
@@ -324,16 +325,15 @@ func (a *acts) forget() {
 	}
 	for _, u := range used {
 		a.unwatch(u)
+		_ = u.agent.Close() // it leaves the service as it is
 	}
+	a.mu.Lock()
+	clear(a.using)
+	a.mu.Unlock()
 }
 
 // close ends everything and leaves the services as they are.
 func (a *acts) close() {
 	a.forget()
 	a.group.Wait()
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for _, u := range a.using {
-		_ = u.agent.Close() // the services go on without it
-	}
 }
