@@ -58,6 +58,9 @@ func Main(ctx context.Context, args []string, t Terminal, r Runners, version str
 		a.say(err)
 		return exitFailed
 	}
+	if len(args) == 0 {
+		args = []string{"--help"}
+	}
 	k, err := parser.Parse(args)
 	if code >= 0 {
 		return code // help was printed

@@ -175,8 +175,17 @@ func (d *Daemon) Stop(ctx context.Context, how api.StopMode) error {
 	d.post(core.Manage{Unmanaged: true})
 	for {
 		changed := d.Changed()
-		if me := d.State().Node(d.id.Node); me != nil && me.Presence == cluster.Unmanaged {
-			break
+		// That the node is unmanaged already proves nothing: an earlier word that
+		// it is managed again may be on its way. This one makes it void.
+		me := d.State().Node(d.id.Node)
+		if me != nil {
+			res, err := d.Propose(ctx, cluster.Command{
+				Reason:       cluster.Because(core.ReasonPlannedStop, me.Name),
+				SetUnmanaged: &cluster.SetUnmanaged{Node: me.ID, Generation: me.Generation, On: true},
+			})
+			if err == nil && !res.Refused() {
+				break
+			}
 		}
 		select {
 		case <-changed:

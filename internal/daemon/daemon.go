@@ -73,6 +73,8 @@ type Daemon struct {
 	stopping atomic.Pointer[api.StopMode]
 	// idFile is held while node.json is written.
 	idFile sync.Mutex
+	// watchdog is its time-out in seconds; 0: there is none.
+	watchdog int
 	// first is the event that the loop begins with.
 	first core.Event
 	// unmanaged reports whether the guardian was found without deadlines; the
@@ -146,6 +148,7 @@ func open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 		conf.Session, running, d.unmanaged = hello.Session, hello.Guarded, hello.Unmanaged
 		conf.Unmanaged = hello.Unmanaged
 		earlier = hello.Generation != 0 || len(running) > 0
+		d.watchdog = int(hello.Watchdog.Seconds())
 		d.showWeaker(&hello)
 	}
 	d.core, err = core.New(clock.Now(), conf)

@@ -52,6 +52,20 @@ func (d *Daemon) admitted(g cluster.Generation) {
 	if err := d.cfg.Guard.Admitted(g); err != nil {
 		d.log.Error("tell the guardian the generation", "generation", g, "err", err)
 	}
+	if me := d.core.State().Node(d.id.Node); me == nil || me.WatchdogSeconds != d.watchdog {
+		d.group.Go(d.tellWatchdog)
+	}
+}
+
+// tellWatchdog has the cluster know this node's watchdog: a takeover of what
+// only a watchdog guards waits for it.
+func (d *Daemon) tellWatchdog() {
+	seconds := d.watchdog
+	if _, err := d.Propose(d.ctx, cluster.Command{
+		By: d.id.Name, SetNode: &cluster.SetNode{Node: d.id.Node, WatchdogSeconds: &seconds},
+	}); err != nil && d.ctx.Err() == nil {
+		d.log.Warn("tell the cluster this node's watchdog", "err", err)
+	}
 }
 
 // resetGuard has everything on this node killed, then begins a new session.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/ecdh"
 	"fmt"
+	"log/slog"
 	"path/filepath"
 	"time"
 
@@ -103,7 +104,15 @@ func (d *Daemon) HandleMessage(from cluster.NodeID, payload []byte) {
 // HandleEvent logs what happens to comm paths.
 func (d *Daemon) HandleEvent(e commpath.Event) {
 	if m := e.Message(); m != nil {
-		d.log.Warn(m.Error())
+		level := slog.LevelWarn
+		switch m.Code() {
+		case message.PathUp, message.AddressListening:
+			level = slog.LevelInfo
+		}
+		if c, ok := e.(commpath.ConnectionChanged); ok && c.Err == nil {
+			level = slog.LevelInfo
+		}
+		d.log.Log(d.ctx, level, m.Error())
 	}
 	d.changed.wake()
 }
