@@ -297,11 +297,16 @@ func (s *State) setUnmanaged(index uint64, c *Command, a *SetUnmanaged) Result {
 	if !a.On {
 		from, to, kind = Unmanaged, Present, KindManaged
 	}
+	switch {
+	case n.Presence != from && n.Presence != to:
+		return refuse(RefusedNotPresent, n.Name, n.Presence)
+	case a.On:
+		n.HandOvers++
+	case n.Presence == from && a.HandOvers != n.HandOvers:
+		return refuse(RefusedVoid, "managed: a later hand-over was asked for")
+	}
 	if n.Presence == to {
 		return Result{}
-	}
-	if n.Presence != from {
-		return refuse(RefusedNotPresent, n.Name, n.Presence)
 	}
 	n.Presence = to
 	return Result{Entry: s.tell(index, c, Entry{Kind: kind, Node: a.Node})}

@@ -154,7 +154,11 @@ func TestEviction(t *testing.T) {
 
 func TestLeavingAndUnmanaged(t *testing.T) {
 	unmanaged := func(on bool, g Generation) Command {
-		return Command{SetUnmanaged: &SetUnmanaged{Node: 1, Generation: g, On: on}}
+		c := Command{SetUnmanaged: &SetUnmanaged{Node: 1, Generation: g, On: on}}
+		if !on {
+			c.SetUnmanaged.HandOvers = 1
+		}
+		return c
 	}
 	play(t, []step{
 		{name: "leave", cmd: Command{Leave: &Leave{Node: 1, Generation: 1}}, check: func(t *testing.T, s *State, _ Result) {
@@ -176,6 +180,9 @@ func TestLeavingAndUnmanaged(t *testing.T) {
 			}
 		}},
 		{name: "asked twice", given: []Command{unmanaged(true, 1)}, cmd: unmanaged(true, 1)},
+		// The daemon was about to manage again when it was asked to hand over once
+		// more: what it said first comes late, when no guardian holds a deadline.
+		{name: "a late end of an earlier hand-over", given: []Command{unmanaged(true, 1), unmanaged(true, 1)}, cmd: unmanaged(false, 1), refused: RefusedVoid},
 		{name: "another boot's", cmd: unmanaged(true, 2), refused: RefusedVoid},
 		{name: "an evicted node", given: []Command{evict(1)}, cmd: unmanaged(true, 1), refused: RefusedNotPresent},
 		{name: "managed though evicted", given: []Command{evict(1)}, cmd: unmanaged(false, 1), refused: RefusedNotPresent},

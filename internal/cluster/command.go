@@ -158,10 +158,13 @@ type Leave struct {
 }
 
 // SetUnmanaged brackets a planned stop of the daemon with services running on.
+// Its end is void unless HandOvers is the node's, so that one that is late can't
+// undo a hand-over that was asked for after it.
 type SetUnmanaged struct {
 	Node       NodeID     `json:"node"`
 	Generation Generation `json:"generation"`
 	On         bool       `json:"on"`
+	HandOvers  uint64     `json:"hand_overs,omitempty"`
 }
 
 // Fenced says that the generation of the node can't touch shared data any more.

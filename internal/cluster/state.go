@@ -98,6 +98,8 @@ type Node struct {
 	// Lost reports that its local state was lost: it came back under another
 	// id, and the leader takes this one out.
 	Lost bool `json:"lost,omitempty"`
+	// HandOvers counts how often the node was asked to become unmanaged.
+	HandOvers uint64 `json:"hand_overs,omitempty"`
 	// WatchdogSeconds is the watchdog's time-out as read back (0: none armed).
 	WatchdogSeconds int `json:"watchdog_seconds,omitempty"`
 	// Maintenance reports whether nothing may be brought in service here.

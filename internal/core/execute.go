@@ -52,7 +52,7 @@ func (c *Core) manage(now cluster.Instant) {
 	}
 	c.manageAt = now.Mono + c.state.Detection/2
 	c.inside(now, cluster.Command{
-		SetUnmanaged: &cluster.SetUnmanaged{Node: c.self, Generation: g, On: c.unmanage},
+		SetUnmanaged: &cluster.SetUnmanaged{Node: c.self, Generation: g, On: c.unmanage, HandOvers: me.HandOvers},
 		Reason:       cluster.Because(ReasonPlannedStop, me.Name),
 	})
 }

@@ -62,7 +62,7 @@ func (th *theatre) do(t *testing.T, line string) {
 		th.apply(cluster.Command{Leave: &cluster.Leave{Node: id, Generation: th.s.Node(id).Generation}})
 	case "unmanaged": // unmanaged a on
 		id := th.id(t, arg(1))
-		th.apply(cluster.Command{SetUnmanaged: &cluster.SetUnmanaged{Node: id, Generation: th.s.Node(id).Generation, On: arg(2) == "on"}})
+		th.apply(cluster.Command{SetUnmanaged: &cluster.SetUnmanaged{Node: id, Generation: th.s.Node(id).Generation, On: arg(2) == "on", HandOvers: th.s.Node(id).HandOvers}})
 	case "watchdog": // watchdog a 60
 		var n int
 		fmt.Sscan(arg(2), &n)
