@@ -74,11 +74,12 @@ func (m *Machine) finish(now cluster.Instant) {
 	if !m.stopping || m.exited {
 		return
 	}
-	if !m.unmanaged {
-		for _, h := range m.hierarchies {
-			if h.phase != PhaseKilled {
-				return
-			}
+	for _, h := range m.hierarchies {
+		switch {
+		case !m.unmanaged && h.phase != PhaseKilled:
+			return
+		case h.thawing, m.unmanaged && h.phase == PhaseKilling:
+			return // or it would stand until the next guardian comes
 		}
 	}
 	m.exited = true
