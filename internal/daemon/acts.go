@@ -67,15 +67,26 @@ func (a *acts) perform(act decide.Action) {
 	ctx, cancel := context.WithTimeout(a.d.ctx, act.Timeout+time.Second)
 	mine := &work{cancel: cancel, done: make(chan struct{})}
 	a.mu.Lock()
-	before := a.lanes[key]
+	var before []*work
+	for k, w := range a.lanes {
+		// A Kill of a hierarchy ends what is under way on its resources.
+		if k == key || act.Act == decide.Kill && act.Resource == "" && k.hierarchy == act.Hierarchy {
+			before = append(before, w)
+		}
+	}
 	a.lanes[key] = mine
 	a.mu.Unlock()
 	a.group.Go(func() {
 		defer close(mine.done)
 		defer cancel()
-		if before != nil {
-			before.cancel()
-			<-before.done
+		for _, w := range before {
+			w.cancel()
+		}
+		if act.Act == decide.Kill && act.Resource == "" {
+			_ = a.d.cfg.Guard.Revoke(act.Hierarchy) // what hangs may end only by this; asked again below
+		}
+		for _, w := range before {
+			<-w.done
 		}
 		if ctx.Err() != nil && act.Act != decide.Kill && act.Act != decide.Stop {
 			return // a later action took over
@@ -274,15 +285,43 @@ func (a *acts) kill(ctx context.Context, act decide.Action) decide.Result {
 		a.unwatch(u)
 	}
 	if err := a.d.cfg.Guard.Revoke(act.Hierarchy); err != nil {
-		a.d.log.Warn("revoke at the guardian", "hierarchy", act.Hierarchy, "err", err)
+		return decide.Result{Outcome: decide.Unclear, Reason: kit.ReasonOf(err)}
 	}
-	// The guardian kills; the kits confirm that nothing is left.
+	// The guardian kills, also what no kit here knows of; the kits confirm that
+	// nothing is left.
+	if err := a.killed(ctx, act.Hierarchy); err != nil {
+		return decide.Result{Outcome: decide.Unclear, Reason: kit.ReasonOf(err)}
+	}
 	for _, u := range a.ofHierarchy(act.Hierarchy) {
 		if err := u.agent.Stop(ctx); err != nil {
 			return outcome(ctx, err)
 		}
 	}
 	return decide.Result{Outcome: decide.Succeeded}
+}
+
+// killedPoll is how often the guardian is asked whether nothing is left.
+const killedPoll = 20 * time.Millisecond
+
+// killed waits until nothing of the hierarchy is left, as far as the guardian
+// knows. An act of an earlier daemon may have left what only it can find.
+func (a *acts) killed(ctx context.Context, hierarchy string) error {
+	tick := time.NewTicker(killedPoll)
+	defer tick.Stop()
+	for {
+		s, err := a.d.cfg.Guard.Hello()
+		if err != nil {
+			return err
+		}
+		if !slices.ContainsFunc(s.Guarded, func(g guard.Guarded) bool { return g.Hierarchy == hierarchy && g.Phase != guard.PhaseKilled }) {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return context.Cause(ctx)
+		case <-tick.C:
+		}
+	}
 }
 
 // adopt takes over what an earlier daemon left of a hierarchy, and returns the
