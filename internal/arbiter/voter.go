@@ -118,6 +118,9 @@ func NewVoter(self cluster.NodeID, now cluster.Instant, s *cluster.State, promis
 	if broken.NoRestartWait {
 		// As if it had been there, silent, for ever.
 		v.blind, v.confAt = now.Mono-time.Hour, now.Mono-time.Hour
+		for i := range s.Nodes {
+			v.admitted[s.Nodes[i].ID] = admission{generation: s.Nodes[i].Generation, at: v.blind}
+		}
 	}
 	return v
 }

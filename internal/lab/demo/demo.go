@@ -77,7 +77,7 @@ func run(ctx context.Context, o Options, open openStage) (err error) {
 		if err != nil {
 			return err
 		}
-		show.next(i+1, stage.Client())
+		show.next(i+1, stage.Client(), lengthOf(scenarios[i:], o.timing()))
 		runner := Runner{Stage: stage, Timing: o.timing(), Say: show.say}
 		result, err := runner.Run(ctx, s)
 		if ctx.Err() != nil {
@@ -110,6 +110,14 @@ func run(ctx context.Context, o Options, open openStage) (err error) {
 		return ErrNotSurvived
 	}
 	return nil
+}
+
+// lengthOf is about how long scenarios take.
+func lengthOf(scenarios []Scenario, t cluster.Timing) (length time.Duration) {
+	for _, s := range scenarios {
+		length += s.Length(t)
+	}
+	return length
 }
 
 func write(o Options, report Report, why string) error {

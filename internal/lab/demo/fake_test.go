@@ -117,6 +117,8 @@ func (f *fake) Enter() []string                         { return []string{"come 
 func (f *fake) Kept() string                            { return "" }
 func (f *fake) SaveState(context.Context, string) error { return nil }
 
+func (f *fake) Refresh(context.Context) error { return nil }
+
 func (f *fake) Ready(ctx context.Context) error {
 	_, err := f.client.WaitGood(ctx, f.client.Clock().Now(), "")
 	return err
@@ -179,6 +181,7 @@ func (f *fake) KillResource(_ context.Context, node, _ string, _ bool) error {
 }
 
 func (f *fake) HangResource(context.Context, string, string, bool) error { return nil }
+func (f *fake) HangWorkers(context.Context, string, string) error        { return nil }
 func (f *fake) FailStart(context.Context, string, string, bool) error    { return nil }
 
 func (f *fake) Switchover(_ context.Context, _, node string) error {

@@ -25,6 +25,8 @@ type live struct {
 	now    Happening
 	client *client.Client
 	began  time.Time
+	// left is about how long the current scenario and all after it take.
+	left time.Duration
 
 	stop  chan struct{}
 	ended sync.WaitGroup
@@ -38,11 +40,12 @@ func newLive(out io.Writer, terminal bool, lang string, total int) *live {
 	return l
 }
 
-// next begins scenario number n (from 1), watched by c.
-func (l *live) next(n int, c *client.Client) {
+// next begins scenario number n (from 1), watched by c; from now on about left
+// is needed.
+func (l *live) next(n int, c *client.Client, left time.Duration) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.number, l.client, l.began = n, c, time.Now()
+	l.number, l.client, l.began, l.left = n, c, time.Now(), left
 }
 
 // say takes what happens from a runner.
@@ -100,5 +103,6 @@ func (l *live) line() string {
 	} else {
 		state = fmt.Sprintf("○ %.1f s", silent.Seconds())
 	}
-	return fmt.Sprintf("[%2d/%d] %s · %s · %s", l.number, l.total, l.now.Scenario.Title.In(l.lang), l.now.What, state)
+	left := max(l.left-time.Since(l.began), 0).Round(time.Second)
+	return fmt.Sprintf("[%2d/%d, %v] %s · %s · %s", l.number, l.total, left, l.now.Scenario.Title.In(l.lang), l.now.What, state)
 }

@@ -21,10 +21,10 @@ const (
 	// lateWait is how much longer than expected a reply is waited for: a
 	// figure says more than "too late".
 	lateWait = 15 * time.Second
-	// settleWait is what is watched after all is whole again, beside one
-	// detection time.
-	settleWait = 500 * time.Millisecond
 )
+
+// endWatch is how long is watched after all is whole again.
+var endWatch = Span{Detections: 0.5, Plus: 250 * time.Millisecond}
 
 // Result is what came of a scenario.
 type Result struct {
@@ -108,6 +108,9 @@ func (p *play) say(what string) {
 // begin waits for a whole cluster and casts the roles.
 func (p *play) begin(ctx context.Context) error {
 	p.say(string(Ready))
+	if err := p.Stage.Refresh(ctx); err != nil {
+		return err
+	}
 	if err := p.ready(ctx); err != nil {
 		return err
 	}
@@ -218,7 +221,7 @@ func (p *play) end(ctx context.Context) error {
 		p.problem("the cluster isn't whole again: %v", err)
 		p.result.Broken = true
 	}
-	if err := p.step(ctx, Step{Wait: Span{Detections: 1, Plus: settleWait}}); err != nil {
+	if err := p.step(ctx, Step{Wait: endWatch}); err != nil {
 		return err
 	}
 	to := p.Stage.Client().Clock().Now()
@@ -266,7 +269,7 @@ func undone(open []fault.Fault, f fault.Fault) []fault.Fault {
 		end.Kind = fault.Thaw
 	case fault.FailStart:
 		end.Kind = fault.MendStart
-	case fault.StopDaemon:
+	case fault.StopDaemon, fault.KeepStop, fault.KillGuardian:
 		end.Kind = fault.StartDaemon
 	case fault.Cut, fault.OneWay, fault.Isolate, fault.LinkDown:
 		end = fault.Fault{Kind: fault.Heal}

@@ -102,6 +102,8 @@ type Scenario struct {
 	Title Text
 	// Witness: the third voter is a witness that hosts nothing.
 	Witness bool
+	// Workers: the server must have processes beside its main one.
+	Workers bool
 	Steps   []Step
 	Expect  func(t cluster.Timing) Expectation
 }
@@ -126,6 +128,29 @@ func (s Scenario) Check() error {
 		return fmt.Errorf("scenario %q: %w", s.Name, err)
 	}
 	return nil
+}
+
+// Length is about how long the scenario takes, for the time left.
+func (s Scenario) Length(t cluster.Timing) time.Duration {
+	length := bootTime + endWatch.At(t)
+	for _, step := range s.Steps {
+		length += step.Wait.At(t) + step.length()
+		if step.Await == Moved {
+			length += min(t.Detection, s.Expect(t).Outage.At(t))
+		}
+	}
+	return length
+}
+
+// bootTime is about what a node needs to be whole again.
+const bootTime = 1500 * time.Millisecond
+
+func (s Step) length() time.Duration {
+	f, err := fault.Parse(s.Do)
+	if err != nil {
+		return 0
+	}
+	return f.For
 }
 
 // Find returns the scenarios of these names, or all for none.

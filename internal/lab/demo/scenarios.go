@@ -31,9 +31,10 @@ func anywhere(outage Span) func(cluster.Timing) Expectation {
 // unnoticed: nothing moves and no request is lost.
 var unnoticed = stays(Span{})
 
-// watch is how long a state is watched in which nothing should happen: long
-// enough for every time-out of the cluster.
-var watch = Span{Detections: 2}
+// watch is how long a state is watched in which nothing should happen: a lease
+// ends after one detection time, and whoever wanted to take over wrongly would
+// do so within the margin and a decision after it.
+var watch = Span{Detections: 1.4}
 
 // Scenarios is the list, in the order of the demo: from the ordinary to the
 // nasty.
@@ -64,6 +65,12 @@ func processScenarios() []Scenario {
 			Expect: stays(Span{Plus: 2*time.Second + startTime}),
 		},
 		{
+			// The main process lives, so that only the HTTP check can tell.
+			Name: "server-mute", Title: Text{"server accepts, but doesn't answer", "接続は受けるが応答しないサーバー"},
+			Steps:  []Step{{Do: "hang-workers owner nginx", Await: Served}},
+			Expect: stays(Span{Plus: 4*time.Second + startTime}), Workers: true,
+		},
+		{
 			Name: "start-fails", Title: Text{"start fails on one node", "1 ノードでの起動失敗"},
 			Steps:  []Step{{Do: "fail-start owner nginx"}, {Do: "kill owner nginx", Await: Moved}},
 			Expect: moves(Span{Plus: 5 * time.Second}),
@@ -84,6 +91,16 @@ func processScenarios() []Scenario {
 		{
 			Name: "daemon-killed", Title: Text{"daemon killed with -9", "デーモンの強制終了 (-9)"},
 			Steps:  []Step{{Do: "kill-daemon owner", Wait: watch}},
+			Expect: unnoticed,
+		},
+		{
+			Name: "guardian-killed", Title: Text{"guardian killed with -9, started", "ガーディアン強制終了 (-9) と再起動"},
+			Steps:  []Step{{Do: "kill-guardian owner"}, {Do: "start-daemon owner", Wait: watch}},
+			Expect: anywhere(takeover),
+		},
+		{
+			Name: "planned-stop", Title: Text{"perdure stopped for an upgrade", "更新のための計画停止 (サービス継続)"},
+			Steps:  []Step{{Do: "keep-stop owner", Wait: watch}, {Do: "start-daemon owner", Await: Ready}},
 			Expect: unnoticed,
 		},
 	}
@@ -112,21 +129,23 @@ func nodeScenarios() []Scenario {
 			Expect: unnoticed,
 		},
 		{
-			Name: "stale-rejoin", Title: Text{"old node rejoins with stale state", "古い状態のノードの再参加"},
+			Name: "stale-rejoin", Title: Text{"old state restored: back as new", "古い状態に復元: 新しい ID で再参加"},
 			Steps: []Step{
-				{Do: "save-state standby"}, {Do: "power-off standby", Wait: watch}, {Do: "switchover third web", Await: Moved},
-				{Do: "switchover owner web", Await: Served},
+				{Do: "save-state standby"}, {Do: "switchover third web", Await: Moved},
+				{Do: "switchover owner web", Await: Served}, {Do: "power-off standby"},
 				{Do: "revert-state standby"}, {Do: "power-on standby", Wait: watch},
 			},
 			Expect: stays(Span{Plus: 300*time.Millisecond + 2*startTime}),
 		},
 		{
-			Name: "lost-state", Title: Text{"node rejoins after losing its state", "状態を失ったノードの再参加"},
-			Steps:  []Step{{Do: "power-off standby"}, {Do: "lose-state standby"}, {Do: "power-on standby", Wait: watch}},
+			Name: "lost-state", Title: Text{"state lost: removed, joined as new", "状態喪失: 削除後、新規に再参加"},
+			Steps: []Step{
+				{Do: "power-off standby"}, {Do: "lose-state standby"}, {Do: "power-on standby"}, {Do: "join-anew standby", Wait: watch},
+			},
 			Expect: unnoticed,
 		},
 		{
-			Name: "corrupt-state", Title: Text{"node rejoins with a damaged disk", "状態が破損したノードの再参加"},
+			Name: "corrupt-state", Title: Text{"log damaged: back under a new id", "ログ破損: 新しい ID で再参加"},
 			Steps:  []Step{{Do: "power-off standby"}, {Do: "corrupt-state standby"}, {Do: "power-on standby", Wait: watch}},
 			Expect: unnoticed,
 		},
@@ -144,6 +163,20 @@ func networkScenarios() []Scenario {
 			Name: "one-carrier-lost", Title: Text{"cable of one path pulled", "1 経路のケーブル抜け"},
 			Steps:  []Step{{Do: "link-down owner on heartbeat", Wait: watch}},
 			Expect: unnoticed,
+		},
+		{
+			Name: "both-paths-lost", Title: Text{"two of two paths, one by one", "2 経路を 1 つずつ喪失"},
+			Steps: []Step{
+				{Do: "isolate owner on heartbeat", Wait: Span{Detections: 0.6}}, {Do: "isolate owner on public", Await: Moved},
+			},
+			Expect: moves(takeover),
+		},
+		{
+			// Its node is healthy and heard over the other path; only its clients
+			// can't reach it any more.
+			Name: "service-carrier-lost", Title: Text{"service's network cable pulled", "サービス側ケーブルの抜け"},
+			Steps:  []Step{{Do: "link-down owner on public", Await: Moved}},
+			Expect: moves(takeover),
 		},
 		{
 			Name: "two-nodes-cut", Title: Text{"paths cut, a third sees both", "2 ノード間の切断 (第三者は通信可)"},

@@ -14,6 +14,8 @@ type Stage interface {
 	// Client is the one outside, and Prober asks at every node's door.
 	Client() *client.Client
 	Prober() *client.Prober
+	// Refresh forgets what earlier failures left in the way of the service.
+	Refresh(ctx context.Context) error
 	// Ready waits until every node that is on is a member, nothing is pending
 	// or failed and the service answers.
 	Ready(ctx context.Context) error

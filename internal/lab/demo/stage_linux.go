@@ -85,8 +85,10 @@ func (s *labStage) Nodes() []string        { return s.nodes }
 func (s *labStage) Client() *client.Client { return s.client }
 func (s *labStage) Prober() *client.Prober { return s.prober }
 
+func (s *labStage) Refresh(ctx context.Context) error { return s.ClearFailures(ctx, Hierarchy) }
+
 func (s *labStage) Ready(ctx context.Context) error {
-	if err := s.AwaitSafe(ctx); err != nil {
+	if err := s.AwaitWhole(ctx); err != nil {
 		return err
 	}
 	_, err := s.client.WaitGood(ctx, s.client.Clock().Now(), "")

@@ -37,10 +37,13 @@ func actOf(lab any, f Fault) (act, bool) {
 		return func(ctx context.Context) error {
 			return l.SetLink(ctx, f.Node, f.Network, f.Kind == LinkUp)
 		}, ok
-	case Kill, KillMain, Hang, Resume, FailStart, MendStart:
+	case Kill, KillMain, Hang, HangWorkers, Resume, FailStart, MendStart:
 		return processAct(lab, f)
-	case KillDaemon, KillGuardian, StopDaemon, StartDaemon:
+	case KillDaemon, KillGuardian, StopDaemon, KeepStop, StartDaemon:
 		return daemonAct(lab, f)
+	case JoinAnew:
+		m, ok := lab.(Members)
+		return func(ctx context.Context) error { return m.JoinAnew(ctx, f.Node) }, ok
 	case CorruptState, LoseState, SaveState, RevertState:
 		return stateAct(lab, f)
 	case Switchover:
@@ -103,6 +106,8 @@ func processAct(lab any, f Fault) (act, bool) {
 		return func(ctx context.Context) error {
 			return p.KillResource(ctx, f.Node, f.Resource, f.Kind == KillMain)
 		}, ok
+	case HangWorkers:
+		return func(ctx context.Context) error { return p.HangWorkers(ctx, f.Node, f.Resource) }, ok
 	case Hang, Resume:
 		return func(ctx context.Context) error {
 			return p.HangResource(ctx, f.Node, f.Resource, f.Kind == Hang)
@@ -120,7 +125,7 @@ func daemonAct(lab any, f Fault) (act, bool) {
 	}
 	do := map[Kind]func(context.Context, string) error{
 		KillDaemon: d.KillDaemon, KillGuardian: d.KillGuardian,
-		StopDaemon: d.StopDaemon, StartDaemon: d.StartDaemon,
+		StopDaemon: d.StopDaemon, KeepStop: d.KeepStop, StartDaemon: d.StartDaemon,
 	}[f.Kind]
 	return func(ctx context.Context) error { return do(ctx, f.Node) }, true
 }

@@ -16,6 +16,7 @@ var valid = []string{
 	"isolate owner", "isolate n1 on mgmt", "link-down n1 on public", "link-up n1 on public",
 	"heal", "kill n1 nginx", "kill-main n1 nginx", "hang n1 nginx", "resume n1 nginx",
 	"fail-start n2 nginx", "mend-start n2 nginx", "kill-daemon n1", "kill-guardian n1",
+	"hang-workers n1 nginx", "keep-stop n1", "join-anew n1",
 	"stop-daemon n1", "start-daemon n1", "corrupt-state n1", "lose-state n1",
 	"save-state n1", "revert-state n1", "switchover n2 web",
 }

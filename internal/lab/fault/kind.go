@@ -37,6 +37,9 @@ const (
 	// Hang stops all processes of a resource; connections are still accepted
 	// by the kernel.
 	Hang Kind = "hang"
+	// HangWorkers stops all processes of a resource but the main one, which
+	// still looks well from outside.
+	HangWorkers Kind = "hang-workers"
 	// Resume ends a hang.
 	Resume Kind = "resume"
 	// FailStart makes every start of a resource fail on a node.
@@ -50,6 +53,8 @@ const (
 	KillGuardian Kind = "kill-guardian"
 	// StopDaemon is the orderly stop of perdure on a node.
 	StopDaemon Kind = "stop-daemon"
+	// KeepStop is the planned stop of perdure that leaves the services running.
+	KeepStop Kind = "keep-stop"
 	// StartDaemon starts perdure on a node where it was stopped.
 	StartDaemon Kind = "start-daemon"
 
@@ -62,6 +67,10 @@ const (
 	SaveState Kind = "save-state"
 	// RevertState puts the copy back: the node forgets what came after.
 	RevertState Kind = "revert-state"
+
+	// JoinAnew is what a person does for a node whose state is gone: it is
+	// removed and joins with a new token.
+	JoinAnew Kind = "join-anew"
 
 	// Switchover is no fault but is asked for in the same breath: it moves
 	// a hierarchy (Resource) to Node.
@@ -92,17 +101,20 @@ var shapes = []shape{
 	{kind: Kill, node: true, resource: true},
 	{kind: KillMain, node: true, resource: true},
 	{kind: Hang, node: true, resource: true},
+	{kind: HangWorkers, node: true, resource: true},
 	{kind: Resume, node: true, resource: true},
 	{kind: FailStart, node: true, resource: true},
 	{kind: MendStart, node: true, resource: true},
 	{kind: KillDaemon, node: true},
 	{kind: KillGuardian, node: true},
 	{kind: StopDaemon, node: true},
+	{kind: KeepStop, node: true},
 	{kind: StartDaemon, node: true},
 	{kind: CorruptState, node: true},
 	{kind: LoseState, node: true},
 	{kind: SaveState, node: true},
 	{kind: RevertState, node: true},
+	{kind: JoinAnew, node: true},
 	{kind: Switchover, node: true, resource: true},
 }
 

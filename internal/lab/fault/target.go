@@ -44,6 +44,8 @@ type Processes interface {
 	KillResource(ctx context.Context, node, resource string, mainOnly bool) error
 	// HangResource stops all of them, or continues them.
 	HangResource(ctx context.Context, node, resource string, hang bool) error
+	// HangWorkers stops all but the main one.
+	HangWorkers(ctx context.Context, node, resource string) error
 	// FailStart makes starts fail, or ends that.
 	FailStart(ctx context.Context, node, resource string, fail bool) error
 }
@@ -53,6 +55,8 @@ type Daemons interface {
 	KillDaemon(ctx context.Context, node string) error
 	KillGuardian(ctx context.Context, node string) error
 	StopDaemon(ctx context.Context, node string) error
+	// KeepStop stops perdure and leaves the services running.
+	KeepStop(ctx context.Context, node string) error
 	StartDaemon(ctx context.Context, node string) error
 }
 
@@ -68,4 +72,10 @@ type State interface {
 // Switcher asks for a switchover.
 type Switcher interface {
 	Switchover(ctx context.Context, hierarchy, node string) error
+}
+
+// Members changes who belongs to the cluster.
+type Members interface {
+	// JoinAnew removes a node without state and lets it join again.
+	JoinAnew(ctx context.Context, node string) error
 }

@@ -24,34 +24,21 @@ type ClusterOptions struct {
 // join. Later boots start perdure by themselves.
 func (l *Lab) BuildCluster(ctx context.Context, o ClusterOptions) error {
 	first := l.nodes[0]
+	l.witness = o.Witness
 	for _, n := range l.nodes {
-		witness := n.Name == o.Witness
-		role := []string{"--node", n.Name}
-		if witness {
-			role = append(role, "--role", "witness")
-		}
 		if n == first {
+			args := slices.Concat([]string{"init", "--node", n.Name}, n.PathArgs())
 			if o.Detection != 0 {
-				role = append(role, "--detection", o.Detection.String())
+				args = append(args, "--detection", o.Detection.String())
 			}
-			if _, err := n.Perdure(ctx, slices.Concat([]string{"init"}, role, n.PathArgs())...); err != nil {
+			if _, err := n.Perdure(ctx, args...); err != nil {
 				return err
 			}
-		} else {
-			kind := []string{"token", "create"}
-			if witness {
-				kind = append(kind, "--role", "witness")
-			}
-			token, err := first.Perdure(ctx, kind...)
-			if err != nil {
-				return err
-			}
-			if _, err := n.Perdure(ctx, slices.Concat([]string{"join", strings.TrimSpace(token)}, role, n.PathArgs())...); err != nil {
-				return err
-			}
+		} else if err := n.join(ctx, first); err != nil {
+			return err
 		}
 		start := func(_ context.Context, n *Node) error {
-			_, err := n.StartPerdure(witness)
+			_, err := n.StartPerdure(n.Name == o.Witness)
 			return err
 		}
 		if err := start(ctx, n); err != nil {
@@ -63,6 +50,68 @@ func (l *Lab) BuildCluster(ctx context.Context, o ClusterOptions) error {
 		}
 	}
 	return nil
+}
+
+// join lets the node join the cluster that another one is in.
+func (n *Node) join(ctx context.Context, member *Node) error {
+	var role []string
+	if n.Name == n.lab.witness {
+		role = []string{"--role", "witness"}
+	}
+	token, err := member.Perdure(ctx, append([]string{"token", "create"}, role...)...)
+	if err != nil {
+		return err
+	}
+	_, err = n.Perdure(ctx, slices.Concat([]string{"join", strings.TrimSpace(token), "--node", n.Name}, role, n.PathArgs())...)
+	return err
+}
+
+// JoinAnew does what a person does for a node whose state is gone: stop what
+// runs there, remove it from the cluster, let it join with a new token.
+func (l *Lab) JoinAnew(ctx context.Context, node string) error {
+	n, err := l.Node(node)
+	if err != nil {
+		return err
+	}
+	running, err := n.perdureProcesses("")
+	if err != nil {
+		return err
+	}
+	if len(running) > 0 {
+		if err := l.StopDaemon(ctx, node); err != nil {
+			return err
+		}
+	}
+	member, err := l.member(ctx, n)
+	if err != nil {
+		return err
+	}
+	if _, err := member.Perdure(ctx, "node", "remove", node, "--yes"); err != nil {
+		return err
+	}
+	if err := n.join(ctx, member); err != nil {
+		return err
+	}
+	if err := l.StartDaemon(ctx, node); err != nil {
+		return err
+	}
+	return n.awaitAnswer(ctx)
+}
+
+// member finds another node that answers.
+func (l *Lab) member(ctx context.Context, not *Node) (*Node, error) {
+	var errs []error
+	for _, n := range l.nodes {
+		if n == not || !n.On() {
+			continue
+		}
+		_, err := n.Perdure(ctx, "status", "--json")
+		if err == nil {
+			return n, nil
+		}
+		errs = append(errs, err)
+	}
+	return nil, fmt.Errorf("no other node answers: %w", errors.Join(errs...))
 }
 
 // Protect makes the hierarchy of the service: address, server, page check.
@@ -94,34 +143,78 @@ func (n *Node) awaitAnswer(ctx context.Context) error {
 	})
 }
 
-// Safe reports whether the node sees a cluster to which nothing is wanting.
-func (n *Node) Safe(ctx context.Context) (bool, error) {
-	text, err := n.Perdure(ctx, "status", "--json")
-	if err != nil {
-		return false, err
-	}
-	var status struct {
-		Safe bool `json:"safe"`
-	}
-	if err := json.Unmarshal([]byte(text), &status); err != nil {
-		return false, fmt.Errorf("read status of %s: %w", n.Name, err)
-	}
-	return status.Safe, nil
+// statusOf is what the lab reads of a status.
+type statusOf struct {
+	Safe     bool `json:"safe"`
+	Findings []struct {
+		Severity string `json:"severity"`
+		Text     struct {
+			EN string `json:"en"`
+		} `json:"text"`
+	} `json:"findings"`
+	Nodes []nodeStatus `json:"nodes"`
 }
 
-// AwaitSafe waits until every node that is on sees a safe cluster.
-func (l *Lab) AwaitSafe(ctx context.Context) error {
-	return poll(ctx, "a safe cluster", func() error {
+type nodeStatus struct {
+	Name     string `json:"name"`
+	Presence string `json:"presence"`
+}
+
+// Whole reports whether the node sees a cluster to which nothing is wanting:
+// it is safe and every node that is on is in it. The error says what is wanting.
+func (n *Node) Whole(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, statusWait)
+	defer cancel()
+	text, err := n.Perdure(ctx, "status", "--json")
+	if err != nil {
+		return err
+	}
+	var status statusOf
+	if err := json.Unmarshal([]byte(text), &status); err != nil {
+		return fmt.Errorf("read status of %s: %w", n.Name, err)
+	}
+	if !status.Safe {
+		why := ""
+		if len(status.Findings) > 0 {
+			why = ": " + status.Findings[0].Text.EN
+		}
+		return fmt.Errorf("%s says NOT SAFE%s", n.Name, why)
+	}
+	for _, other := range n.lab.nodes {
+		here := nodeStatus{Name: other.Name, Presence: "present"}
+		if other.On() && other.Name != n.lab.witness && !slices.Contains(status.Nodes, here) {
+			return fmt.Errorf("%s doesn't see %s as present", n.Name, other.Name)
+		}
+	}
+	return nil
+}
+
+// statusWait bounds one question for the status.
+const statusWait = 5 * time.Second
+
+// AwaitWhole waits until every node that is on sees a whole cluster.
+func (l *Lab) AwaitWhole(ctx context.Context) error {
+	return poll(ctx, "a whole cluster", func() error {
 		for _, n := range l.nodes {
 			if !n.On() {
 				continue
 			}
-			if safe, err := n.Safe(ctx); err != nil || !safe {
-				return errors.Join(err, fmt.Errorf("%s says NOT SAFE", n.Name))
+			if err := n.Whole(ctx); err != nil {
+				return err
 			}
 		}
 		return nil
 	})
+}
+
+// ClearFailures removes the marks that earlier failures left on a hierarchy.
+func (l *Lab) ClearFailures(ctx context.Context, hierarchy string) error {
+	member, err := l.member(ctx, nil)
+	if err != nil {
+		return err
+	}
+	_, err = member.Perdure(ctx, "hierarchy", "clear", hierarchy)
+	return err
 }
 
 // Why asks any node for the account of a hierarchy.

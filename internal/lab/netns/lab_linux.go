@@ -20,8 +20,10 @@ type Lab struct {
 	cg     cgroup
 	nodes  []*Node
 	fabric *fabric
-	out    *station
-	probes *station
+	// witness is the name of the node that is a witness; empty for none.
+	witness string
+	out     *station
+	probes  *station
 
 	janitor *janitor
 	closing sync.Once
@@ -38,6 +40,7 @@ var (
 	_ fault.Daemons   = (*Lab)(nil)
 	_ fault.State     = (*Lab)(nil)
 	_ fault.Switcher  = (*Lab)(nil)
+	_ fault.Members   = (*Lab)(nil)
 )
 
 // New builds a lab and boots all its nodes. The caller must Close it. What labs

@@ -131,6 +131,18 @@ func (l *Lab) StopDaemon(ctx context.Context, node string) error {
 	return n.awaitProcesses(ctx, func(ps []found) bool { return len(ps) == 0 })
 }
 
+// KeepStop stops perdure as for an upgrade, with the services left running.
+func (l *Lab) KeepStop(ctx context.Context, node string) error {
+	n, err := l.Node(node)
+	if err != nil {
+		return err
+	}
+	if _, err := n.Perdure(ctx, "node", "stop", "--keep"); err != nil {
+		return err
+	}
+	return n.awaitProcesses(ctx, func(ps []found) bool { return len(ps) == 0 })
+}
+
 // StartDaemon starts perdure again as the last boot did.
 func (l *Lab) StartDaemon(ctx context.Context, node string) error {
 	n, err := l.Node(node)

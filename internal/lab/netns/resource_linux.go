@@ -123,6 +123,18 @@ func (l *Lab) HangResource(_ context.Context, node, resource string, hang bool) 
 	return signalAll(pids, syscall.SIGCONT)
 }
 
+// HangWorkers stops a resource's processes except the main one.
+func (l *Lab) HangWorkers(_ context.Context, node, resource string) error {
+	pids, err := l.resourceTree(node, resource)
+	if err != nil {
+		return err
+	}
+	if len(pids) < 2 {
+		return fmt.Errorf("%s on %s is one process alone: it has no workers", resource, node)
+	}
+	return signalAll(pids[1:], syscall.SIGSTOP)
+}
+
 // FailStart makes starts of the resource fail on a node, over boots, until
 // fail is false.
 func (l *Lab) FailStart(_ context.Context, node, resource string, fail bool) error {

@@ -1,9 +1,11 @@
 package netns
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -29,7 +31,8 @@ func (l *Lab) stoppedNode(node string) (*Node, error) {
 // savedDir holds the copy of a node's state.
 func (n *Node) savedDir() string { return filepath.Join(n.dir, "state.saved") }
 
-// CorruptState damages the largest file of a node's state in its middle.
+// CorruptState damages the largest file of a node's state in the middle of what
+// is written of it: its end may be reserved and empty.
 func (l *Lab) CorruptState(_ context.Context, node string) error {
 	n, err := l.stoppedNode(node)
 	if err != nil {
@@ -58,12 +61,14 @@ func (l *Lab) CorruptState(_ context.Context, node string) error {
 		return fmt.Errorf("corrupt state of %s: %w", node, err)
 	}
 	defer f.Close()
-	// Every bit of up to 64 bytes is turned.
-	part := make([]byte, min(64, size))
-	at := (size - int64(len(part))) / 2
-	if _, err := f.ReadAt(part, at); err != nil {
+	content, err := io.ReadAll(f)
+	if err != nil {
 		return fmt.Errorf("corrupt state of %s: %w", node, err)
 	}
+	content = bytes.TrimRight(content, "\x00")
+	// Every bit of up to 64 bytes is turned.
+	part := content[len(content)/2 : min(len(content)/2+64, len(content))]
+	at := int64(len(content) / 2)
 	for i := range part {
 		part[i] ^= 0xff
 	}

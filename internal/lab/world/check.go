@@ -229,6 +229,12 @@ func (w *World) picture() string {
 				out += fmt.Sprintf(" | %s owner %v epoch %d %s %s fails %d want %s here %v", h.Name, h.Owner, h.Epoch, h.Status, h.Reason.Code, len(h.Failures), h.Want, n.serves(i))
 			}
 		}
+		if n.guardian != nil {
+			for _, g := range n.guardian.m.State().Guarded {
+				s := n.kits.get(g.Hierarchy)
+				out += fmt.Sprintf(" | guarded %s epoch %d %s running %v frozen %v gate open %v", g.Hierarchy, g.Epoch, g.Phase, s.running, s.frozen, n.gate.passes(s.h, n.local()))
+			}
+		}
 		out += "\n"
 	}
 	return out

@@ -244,10 +244,13 @@ func (n *node) thaw() {
 	}
 	if n.halted {
 		n.clock.lost += n.w.now - n.clock.haltAt
-		// Nothing in the machine can know how long it stood: until its lease
-		// ends by its own clock it may answer.
+		// Nothing in the machine can know how long it stood. What was sent
+		// before may still be acknowledged, so that for a detection time by its
+		// own clock it may answer.
 		n.halted = false
-		if until, _ := n.lease(); until > n.local().Boot {
+		if n.core != nil {
+			n.residue = n.w.now + n.real(n.core.State().Ceiling)
+		} else if until, _ := n.lease(); until > n.local().Boot {
 			n.residue = n.w.now + n.real(until-n.local().Boot)
 		}
 	}

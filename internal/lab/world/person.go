@@ -80,11 +80,10 @@ func (w *World) want() {
 	w.after(w.cfg.Detection/2+w.chance(w.cfg.Detection/2), func() {
 		w.wanting = false
 		s := w.newest()
-		if s == nil {
-			w.want()
-			return
+		if s == nil || w.calm {
+			w.want() // a stop that was asked for earlier may be applied yet
 		}
-		for i := range s.Hierarchies {
+		for i := 0; s != nil && i < len(s.Hierarchies); i++ {
 			h := &s.Hierarchies[i]
 			if h.Want == cluster.WantInService {
 				continue
@@ -100,7 +99,10 @@ func (w *World) want() {
 func (w *World) loseDisk() {
 	n := w.nodes[w.rand.IntN(len(w.nodes))]
 	s := w.newest()
-	if s == nil || len(s.Voters) < 3 || n.id == 0 || n.unmanaged || n.handOver != nil || n.stopping == stopKeep {
+	if s == nil || len(s.Voters) < 3 || n.id == 0 || n.stopping == stopKeep || n.handOver != nil {
+		return
+	}
+	if me := s.Node(n.id); n.guardian != nil && n.guardian.m.State().Unmanaged || me == nil || me.Presence == cluster.Unmanaged {
 		return // an unmanaged node's services are nobody's to move
 	}
 	w.tell("%s: power lost, and the disk with it", n.name)
