@@ -98,7 +98,7 @@ func (d *Daemon) watchGuard() {
 		case n, ok := <-events:
 			if !ok {
 				// Nothing holds the deadlines any more.
-				d.fatal(message.New(message.GuardianGone))
+				d.fatal(message.New(message.GuardianGone, "its connection ended"))
 				return
 			}
 			if n.Reason.Code != "" {

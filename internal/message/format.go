@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 )
 
 var placeholder = regexp.MustCompile(`\{(\d{1,2})\}`)
@@ -110,23 +111,40 @@ func pair(d, large time.Duration, largeUnit string, small time.Duration, smallUn
 	return s
 }
 
-// clean keeps an argument on one line and takes the terminal's control codes
-// out of it: arguments come from scripts, other machines and users.
+// argumentMax is how much of an argument is shown, in characters: the longest
+// that says something is a program's last words.
+const argumentMax = 600
+
+// clean keeps an argument on one line and short, and takes the terminal's
+// control codes and everything that turns its letters around out of it:
+// arguments come from scripts, other machines and users.
 func clean(s string) string {
-	if strings.IndexFunc(s, unicode.IsControl) < 0 {
+	if len(s) <= argumentMax && utf8.ValidString(s) && strings.IndexFunc(s, unfit) < 0 {
 		return s
 	}
 	var b strings.Builder
+	n := 0
 	for _, r := range strings.TrimSpace(s) {
+		if n++; n > argumentMax {
+			b.WriteString("…")
+			break
+		}
 		switch {
 		case r == '\n' || r == '\t':
 			b.WriteByte(' ')
 		case r == '\r':
-		case unicode.IsControl(r):
+		case unfit(r) && r < 0x100:
 			fmt.Fprintf(&b, `\x%02x`, r)
+		case unfit(r):
+			fmt.Fprintf(&b, `\u%04x`, r)
 		default:
 			b.WriteRune(r)
 		}
 	}
 	return b.String()
+}
+
+// unfit reports whether a character changes how a terminal shows others.
+func unfit(r rune) bool {
+	return unicode.IsControl(r) || unicode.In(r, unicode.Bidi_Control, unicode.Zl, unicode.Zp)
 }
