@@ -165,12 +165,7 @@ func (d *Daemon) Stop(ctx context.Context, how api.StopMode) error {
 	d.changed.wake()
 	if how != api.StopKeep || d.cfg.Guard == nil {
 		d.post(core.Shutdown{Move: how == api.StopMove})
-		select {
-		case <-d.ctx.Done():
-			return nil
-		case <-ctx.Done():
-			return message.New(message.StopUnfinished, d.id.Name).Wrap(ctx.Err())
-		}
+		return d.awaitDeparture(ctx)
 	}
 	d.post(core.Manage{Unmanaged: true})
 	for {
@@ -203,6 +198,36 @@ func (d *Daemon) Stop(ctx context.Context, how api.StopMode) error {
 	d.log.Info(message.Text(message.English, message.KeptRunning, d.id.Name))
 	d.depart()
 	return nil
+}
+
+// alonePatience is how many detection times a stop waits for a leader: more than
+// an election takes, and less than a shutdown of all machines should hang.
+const alonePatience = 3
+
+// awaitDeparture waits until the cluster agreed that this node left. Without a
+// leader it never will: after a while the node leaves all the same, and the
+// guardian ends what still runs here.
+func (d *Daemon) awaitDeparture(ctx context.Context) error {
+	detection := d.State().Detection
+	tick := time.NewTicker(max(detection, cluster.DetectionMin) / 4)
+	defer tick.Stop()
+	seen := time.Now()
+	for {
+		select {
+		case <-d.ctx.Done():
+			return nil
+		case <-ctx.Done():
+			return message.New(message.StopUnfinished, d.id.Name).Wrap(ctx.Err())
+		case now := <-tick.C:
+			if v := d.view.Load(); v != nil && v.view.Leader != 0 {
+				seen = now
+			} else if alone := now.Sub(seen); alone > alonePatience*detection {
+				d.log.Warn(message.New(message.LeftAlone, d.id.Name, alone).Error())
+				d.depart()
+				return nil
+			}
+		}
+	}
 }
 
 // depart ends this daemon for good, and its guardian with it: otherwise the
