@@ -46,7 +46,7 @@ func TestBadInput(t *testing.T) {
 		{"switchover to a node that is not extended to", "", []string{"not extended to node c"}, "switchover app --to c"},
 		{"switchover of what is out of service", "", []string{"idle"}, "switchover idle --to b"},
 		{"nothing to cancel", "PD1001", nil, "switchover app --cancel"},
-		{"removal of an owner", "", []string{"app"}, "node remove a -y"},
+		{"removal of an owner", "PD7012", []string{"node a can't remove itself"}, "node remove a -y"},
 		{"delete in service", "", []string{"not out of service"}, "hierarchy delete app"},
 		{"stop of another node", "", []string{"on b: perdure node stop"}, "node stop b"},
 		{"nothing waits for fencing", "PD7233", []string{"b"}, "node fenced b -y"},

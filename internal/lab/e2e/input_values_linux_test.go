@@ -49,9 +49,9 @@ func hostile(t *testing.T, s *shop) {
 func duplicateAddress(t *testing.T, s *shop) {
 	a := s.nodes[0]
 	ip := fmt.Sprintf("address=%s/32", address(99, 1))
-	a.must(t, "resource", "create", "ip", "vip", "-H", "idle", ip, "device=lo")
-	s.refuses(t, a, "", []string{"used by resource idle/vip already"}, "resource", "create", "ip", "other", "-H", "idle", ip, "device=lo")
-	s.refuses(t, a, "", []string{"used by resource idle/vip already"}, "resource", "create", "ip", "other", "-H", "app", ip, "device=lo")
+	a.must(t, "resource", "create", "ip", "vip", "-H", "idle", ip, "devices=lo")
+	s.refuses(t, a, "", []string{"used by resource idle/vip already"}, "resource", "create", "ip", "other", "-H", "idle", ip, "devices=lo")
+	s.refuses(t, a, "", []string{"used by resource idle/vip already"}, "resource", "create", "ip", "other", "-H", "app", ip, "devices=lo")
 	a.must(t, "resource", "delete", "idle/vip")
 }
 

@@ -179,7 +179,7 @@ func (m *machine) off(t *testing.T) {
 	select {
 	case <-m.over:
 	case <-time.After(15 * time.Second):
-		t.Logf("%s doesn't end; it is killed", m.name)
+		t.Errorf("%s doesn't end; it is killed\n%s", m.name, m.tail(20))
 		_ = syscall.Kill(-m.top.Process.Pid, syscall.SIGKILL)
 		if daemon != 0 {
 			_ = syscall.Kill(daemon, syscall.SIGKILL)
