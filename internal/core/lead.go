@@ -136,6 +136,9 @@ func (c *Core) members(now cluster.Instant) {
 	}
 	for i := range s.Nodes {
 		if s.Nodes[i].Lost {
+			if n := s.Successor(&s.Nodes[i]); n != nil && !c.reachable(now, n.ID) {
+				continue // it may have to ask for its new id again, under the old one
+			}
 			c.changeMember(now, s.Nodes[i].ID, cluster.AsNothing)
 			return
 		}

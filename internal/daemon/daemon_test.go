@@ -2,6 +2,7 @@ package daemon
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -36,7 +37,11 @@ func (n *testNode) start() {
 	ctx, cancel := context.WithCancel(context.Background())
 	local, client := guardian.NewLocal(time.Second, slog.New(slog.DiscardHandler))
 	log := slog.New(slog.NewTextHandler(os.Stderr, &slog.HandlerOptions{Level: slog.LevelInfo}))
-	d, err := open(ctx, Config{StateDir: n.dir + "/state", RunDir: n.dir + "/run", Software: "test", Guard: client, Instance: n.name, Log: log})
+	cfg := Config{StateDir: n.dir + "/state", RunDir: n.dir + "/run", Software: "test", Guard: client, Instance: n.name, Log: log}
+	d, err := open(ctx, cfg)
+	if errors.Is(err, errRejoined) {
+		d, err = open(ctx, cfg)
+	}
 	if err != nil {
 		n.t.Fatal(err)
 	}

@@ -246,7 +246,10 @@ func (d *Daemon) giveNewID(ctx context.Context, from cluster.NodeID, body []byte
 	if res.Refused() {
 		return nil, message.Reason(res.Refusal).Err()
 	}
-	s := d.State()
+	s, err := d.stateWith(ctx, res.Node)
+	if err != nil {
+		return nil, err
+	}
 	cert, err := d.ca.Sign(q.Request, pki.Identity{Cluster: d.id.Cluster, Node: res.Node, Name: s.NodeName(res.Node)}, time.Now())
 	if err != nil {
 		return nil, err
@@ -258,6 +261,24 @@ func (d *Daemon) giveNewID(ctx context.Context, from cluster.NodeID, body []byte
 		}
 	}
 	return json.Marshal(a)
+}
+
+// stateWith waits until the state that is shown has the node: the outcome of a
+// command may be known a moment earlier.
+func (d *Daemon) stateWith(ctx context.Context, id cluster.NodeID) (*cluster.State, error) {
+	for {
+		changed := d.Changed()
+		if s := d.State(); s.Node(id) != nil {
+			return s, nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		case <-d.ctx.Done():
+			return nil, context.Cause(d.ctx)
+		}
+	}
 }
 
 // deaf hears nothing: a node that rejoins takes part in nothing.
