@@ -84,7 +84,7 @@ func DecodePacket(b []byte) (*Heartbeat, *arbiter.Ack, error) {
 		return h, nil, r.done()
 	case wireAck:
 		a := &arbiter.Ack{Voter: cluster.NodeID(r.uint()), Generation: cluster.Generation(r.uint()), Conf: r.uint(),
-			Granted: r.duration(), Sent: r.duration(), Refusal: arbiter.Refusal(r.uint32())}
+			Granted: r.duration(), Sent: r.duration(), Refusal: arbiter.Refusal(r.uint8())}
 		return nil, a, r.done()
 	}
 	return nil, nil, fmt.Errorf("packet of kind %q: %w", kind, ErrMalformed)
@@ -237,6 +237,14 @@ func (r *reader) uint32() uint32 {
 		r.err = fmt.Errorf("number too large: %w", ErrMalformed)
 	}
 	return uint32(u)
+}
+
+func (r *reader) uint8() uint8 {
+	u := r.uint()
+	if u > 1<<8-1 && r.err == nil {
+		r.err = fmt.Errorf("number too large: %w", ErrMalformed)
+	}
+	return uint8(u)
 }
 
 // duration refuses what would be negative.

@@ -119,7 +119,7 @@ func (f *fake) SaveState(context.Context, string) error { return nil }
 
 func (f *fake) Refresh(context.Context) error { return nil }
 
-func (f *fake) Ready(ctx context.Context) error {
+func (f *fake) Ready(ctx context.Context, _ func(error)) error {
 	_, err := f.client.WaitGood(ctx, f.client.Clock().Now(), "")
 	return err
 }

@@ -137,7 +137,22 @@ func (p *play) begin(ctx context.Context) error {
 func (p *play) ready(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, readyWait)
 	defer cancel()
-	return p.Stage.Ready(ctx)
+	return p.Stage.Ready(ctx, p.wanting())
+}
+
+// wantingAfter is how long a cluster may take to be whole before it is said
+// what is wanting.
+const wantingAfter = 3 * time.Second
+
+// wanting says what a cluster that isn't whole lacks, when that takes long.
+func (p *play) wanting() func(error) {
+	began, said := time.Now(), ""
+	return func(err error) {
+		if text := string(Ready) + ": " + err.Error(); text != said && time.Since(began) > wantingAfter {
+			said = text
+			p.say(text)
+		}
+	}
 }
 
 func (p *play) step(ctx context.Context, s Step) error {
@@ -183,7 +198,7 @@ func (p *play) await(ctx context.Context, goal Goal, from time.Duration) error {
 	err := error(nil)
 	switch goal {
 	case Ready:
-		err = p.Stage.Ready(waiting)
+		err = p.Stage.Ready(waiting, p.wanting())
 	case Served:
 		_, err = p.Stage.Client().WaitGood(waiting, from, "")
 	case Moved:

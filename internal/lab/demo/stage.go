@@ -17,8 +17,8 @@ type Stage interface {
 	// Refresh forgets what earlier failures left in the way of the service.
 	Refresh(ctx context.Context) error
 	// Ready waits until every node that is on is a member, nothing is pending
-	// or failed and the service answers.
-	Ready(ctx context.Context) error
+	// or failed and the service answers. It says what is wanting meanwhile.
+	Ready(ctx context.Context, wanting func(error)) error
 	// Starts counts how often the server was started, on all nodes together.
 	Starts() (int, error)
 	// Why is the cluster's own account of what it did.

@@ -68,7 +68,7 @@ func open(ctx context.Context, o Options, witness bool) (_ Stage, err error) {
 		return nil, err
 	}
 	s.watch()
-	return s, s.Ready(ctx)
+	return s, s.Ready(ctx, nil)
 }
 
 // watch starts the witnesses of truth.
@@ -87,8 +87,8 @@ func (s *labStage) Prober() *client.Prober { return s.prober }
 
 func (s *labStage) Refresh(ctx context.Context) error { return s.ClearFailures(ctx, Hierarchy) }
 
-func (s *labStage) Ready(ctx context.Context) error {
-	if err := s.AwaitWhole(ctx); err != nil {
+func (s *labStage) Ready(ctx context.Context, wanting func(error)) error {
+	if err := s.AwaitWhole(ctx, wanting); err != nil {
 		return err
 	}
 	_, err := s.client.WaitGood(ctx, s.client.Clock().Now(), "")

@@ -192,14 +192,18 @@ func (n *Node) Whole(ctx context.Context) error {
 // statusWait bounds one question for the status.
 const statusWait = 5 * time.Second
 
-// AwaitWhole waits until every node that is on sees a whole cluster.
-func (l *Lab) AwaitWhole(ctx context.Context) error {
+// AwaitWhole waits until every node that is on sees a whole cluster. wanting, if
+// not nil, is told what is wanting meanwhile.
+func (l *Lab) AwaitWhole(ctx context.Context, wanting func(error)) error {
 	return poll(ctx, "a whole cluster", func() error {
 		for _, n := range l.nodes {
 			if !n.On() {
 				continue
 			}
 			if err := n.Whole(ctx); err != nil {
+				if wanting != nil {
+					wanting(err)
+				}
 				return err
 			}
 		}

@@ -142,13 +142,15 @@ func (w *World) replace(n *node, old cluster.NodeID) {
 		w.tell("%s: joins as %v", n.name, n.id)
 		n.powerOn()
 	}
-	if n.role == cluster.RoleNode {
-		for i := range s.Hierarchies {
-			h := &s.Hierarchies[i]
-			if !slices.Contains(h.Nodes, n.id) {
-				w.ask(cluster.Command{SetHierarchy: &cluster.SetHierarchy{Name: h.Name, Nodes: append(slices.Clone(h.Nodes), n.id)}})
-				defer again()
-			}
+	missing := false
+	for i := range s.Hierarchies {
+		h := &s.Hierarchies[i]
+		if n.role == cluster.RoleNode && !slices.Contains(h.Nodes, n.id) {
+			missing = true
+			w.ask(cluster.Command{SetHierarchy: &cluster.SetHierarchy{Name: h.Name, Nodes: append(slices.Clone(h.Nodes), n.id)}})
 		}
+	}
+	if missing {
+		again()
 	}
 }

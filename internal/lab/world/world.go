@@ -82,7 +82,7 @@ func (w *World) Run(until time.Duration) error {
 
 // stepsMax bounds a run: a healthy one needs a hundredth of it. Whoever asks to
 // be woken again and again at the same moment is found by it.
-const stepsMax = 3_000_000
+const stepsMax = 300_000
 
 func (w *World) step() error {
 	at, it := w.queue.pop()
