@@ -89,6 +89,9 @@ func TestUses(t *testing.T) {
 				if given == 0 && compared[n] {
 					return true
 				}
+				if strings.HasSuffix(set.Position(n.Pos()).Filename, "_test.go") {
+					return true // tests compare by code
+				}
 				if want := arity(consts[name]); ok && consts[name] != "" && given != want {
 					say(n, "%s takes %d arguments, %d given", name, want, given)
 				}
