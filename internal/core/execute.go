@@ -73,6 +73,7 @@ func (c *Core) leave(now cluster.Instant) {
 				c.nextHandOver = now.Mono + c.state.Timing().RaftTick
 				c.handOver(now)
 			}
+			c.leaveAt = min(c.nextHandOver, c.leaveBy)
 			return
 		}
 		why := cluster.Because(ReasonLeft, c.state.NodeName(c.self))

@@ -124,5 +124,10 @@ func (l *memlog) compact(index uint64) {
 	l.base, l.term = index, t
 }
 
-// Genesis is the snapshot that a new cluster's log begins with.
-func Genesis(s *cluster.State) *raftpb.Snapshot { return snapshotOf(s, 1) }
+// Genesis is the disk of the first node of a new cluster.
+func Genesis(s *cluster.State) Disk {
+	return Disk{
+		HardState: &raftpb.HardState{Term: new(uint64(1)), Vote: new(uint64(0)), Commit: new(s.Applied)},
+		Snapshot:  snapshotOf(s, 1),
+	}
+}

@@ -7,6 +7,7 @@ import (
 
 	"github.com/perdure-ha/perdure/internal/api"
 	"github.com/perdure-ha/perdure/internal/cluster"
+	"github.com/perdure-ha/perdure/internal/commpath"
 	"github.com/perdure-ha/perdure/internal/core"
 	"github.com/perdure-ha/perdure/internal/message"
 	"github.com/perdure-ha/perdure/internal/pki"
@@ -96,8 +97,8 @@ func (d *Daemon) Local() api.Local {
 			Peer: p.Peer, Network: p.Network, Local: p.Local.String(), Remote: p.Remote.String(), State: p.State.String(),
 			Sent: p.Sent, Received: p.Received, Lost: p.Lost, RTT: p.RTT.P50, Worst: p.RTT.P99, Heard: p.LastHeard,
 		})
-		l.WorstRTT = max(l.WorstRTT, p.RTT.P99)
 	}
+	l.WorstRTT = worstRTT(d.ep.Stats())
 	if d.cfg.Guard != nil {
 		if g, err := d.cfg.Guard.Hello(); err == nil {
 			l.Guarded.Gate, l.Guarded.Session = g.Gate, g.Session
@@ -116,6 +117,24 @@ func (d *Daemon) Local() api.Local {
 		l.Stopping = string(*how)
 	}
 	return l
+}
+
+// worstRTT is the longest round trip that a heartbeat may need: to each peer the
+// quickest comm path counts, because a heartbeat takes all of them.
+func worstRTT(paths []commpath.PathStats) (worst time.Duration) {
+	quickest := make(map[cluster.NodeID]time.Duration)
+	for _, p := range paths {
+		if p.RTT.Samples == 0 || p.State == commpath.StateDown {
+			continue
+		}
+		if q, ok := quickest[p.Peer]; !ok || p.RTT.P99 < q {
+			quickest[p.Peer] = p.RTT.P99
+		}
+	}
+	for _, d := range quickest {
+		worst = max(worst, d)
+	}
+	return worst
 }
 
 // CreateToken makes a one-time join token.

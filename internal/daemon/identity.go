@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"net"
 	"net/netip"
 	"os"
 	"path/filepath"
@@ -78,8 +79,42 @@ func fresh(dir string) error {
 	}
 	for _, d := range []string{dir, filepath.Join(dir, logDir), filepath.Join(dir, pkiDir)} {
 		if err := os.MkdirAll(d, 0o700); err != nil {
-			return message.New(message.IdentityUnreadable, d, err).Wrap(err)
+			return message.New(message.NoRoomToJoin, dir, err).Wrap(err)
 		}
+	}
+	return roomIn(dir)
+}
+
+// firstNeed is what a new node writes at once: the first segment of its log,
+// keys and certificates.
+const firstNeed = 2 << 20
+
+// roomIn tries whether a new node's state can be written, before anything is
+// asked of a cluster: a token is good once.
+func roomIn(dir string) error {
+	path := filepath.Join(dir, ".room")
+	err := os.WriteFile(path, make([]byte, firstNeed), 0o600)
+	if rm := os.Remove(path); err == nil {
+		err = rm
+	}
+	if err != nil {
+		return message.New(message.NoRoomToJoin, dir, err).Wrap(err)
+	}
+	return nil
+}
+
+// here refuses comm paths that end at addresses of other machines.
+func here(paths []cluster.Path) error {
+	for _, p := range paths {
+		ap, err := netip.ParseAddrPort(p.Address)
+		if err != nil {
+			return message.New(message.PathAddressBad, p.Network, p.Address)
+		}
+		l, err := net.Listen("tcp", netip.AddrPortFrom(ap.Addr(), 0).String())
+		if err != nil {
+			return message.New(message.AddressNotHere, p.Network, ap.Addr()).Wrap(err)
+		}
+		_ = l.Close()
 	}
 	return nil
 }

@@ -8,8 +8,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"go.etcd.io/raft/v3/raftpb"
-
 	"github.com/perdure-ha/perdure/internal/cluster"
 	"github.com/perdure-ha/perdure/internal/commpath"
 	"github.com/perdure-ha/perdure/internal/core"
@@ -33,6 +31,9 @@ type InitOptions struct {
 // left there if it fails, but for empty directories.
 func Init(o InitOptions) (*Identity, error) {
 	if err := check(o.NodeName, o.Paths); err != nil {
+		return nil, err
+	}
+	if err := here(o.Paths); err != nil {
 		return nil, err
 	}
 	if o.Detection == 0 {
@@ -75,10 +76,8 @@ func Init(o InitOptions) (*Identity, error) {
 		Name: id.Name, Role: id.Role, Paths: id.Paths, HeartbeatKey: public[:], Software: o.Software, Protocol: core.Protocol,
 	}, time.Now().UnixMilli())
 	s.Detection, s.Ceiling = o.Detection, o.Detection
-	err = makeLog(o.StateDir, id, wal.Update{
-		HardState: &raftpb.HardState{Term: new(uint64(1)), Vote: new(uint64(0)), Commit: new(uint64(1))},
-		Snapshot:  core.Genesis(s), Sync: true,
-	})
+	first := core.Genesis(s)
+	err = makeLog(o.StateDir, id, wal.Update{HardState: first.HardState, Snapshot: first.Snapshot, Sync: true})
 	if err != nil {
 		return nil, err
 	}
@@ -156,6 +155,9 @@ func Join(ctx context.Context, o JoinOptions) (*Identity, error) {
 		return nil, err
 	}
 	if err := check(o.NodeName, o.Paths); err != nil {
+		return nil, err
+	}
+	if err := here(o.Paths); err != nil {
 		return nil, err
 	}
 	if err := fresh(o.StateDir); err != nil {

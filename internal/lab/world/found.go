@@ -56,4 +56,4 @@ func (w *World) found() {
 }
 
 // Genesis is the snapshot that a new cluster begins with.
-func Genesis(s *cluster.State) *raftpb.Snapshot { return core.Genesis(s) }
+func Genesis(s *cluster.State) *raftpb.Snapshot { return core.Genesis(s).Snapshot }
