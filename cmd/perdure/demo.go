@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/perdure-ha/perdure/internal/cli"
 	"github.com/perdure-ha/perdure/internal/lab/demo"
@@ -20,7 +21,7 @@ func runDemo(ctx context.Context, o cli.DemoOptions) error {
 		Terminal: isTerminal(o.Err),
 	}
 	if o.Fault != "" {
-		opts.Faults = []string{o.Fault}
+		opts.Faults = strings.Split(o.Fault, ",")
 	}
 	return demo.Run(ctx, opts)
 }

@@ -8,6 +8,10 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/perdure-ha/perdure/internal/api"
+	"github.com/perdure-ha/perdure/internal/cluster"
+	"github.com/perdure-ha/perdure/internal/message"
 )
 
 // Like perdure_linux.go, this file knows perdure's command line.
@@ -145,14 +149,22 @@ func (n *Node) awaitAnswer(ctx context.Context) error {
 
 // statusOf is what the lab reads of a status.
 type statusOf struct {
-	Safe     bool `json:"safe"`
-	Findings []struct {
-		Severity string `json:"severity"`
-		Text     struct {
-			EN string `json:"en"`
-		} `json:"text"`
-	} `json:"findings"`
-	Nodes []nodeStatus `json:"nodes"`
+	Findings []finding    `json:"findings"`
+	Nodes    []nodeStatus `json:"nodes"`
+}
+
+type finding struct {
+	Severity api.Severity   `json:"severity"`
+	Reason   cluster.Reason `json:"reason"`
+	Text     struct {
+		EN string `json:"en"`
+	} `json:"text"`
+}
+
+// wanting reports whether the finding is about the cluster. Round trips are
+// about the machine that the lab shares with others.
+func (f finding) wanting() bool {
+	return (f.Severity == api.SeverityDown || f.Severity == api.SeverityUnsafe) && f.Reason.Code != message.DetectionUnsafe
 }
 
 type nodeStatus struct {
@@ -173,12 +185,8 @@ func (n *Node) Whole(ctx context.Context) error {
 	if err := json.Unmarshal([]byte(text), &status); err != nil {
 		return fmt.Errorf("read status of %s: %w", n.Name, err)
 	}
-	if !status.Safe {
-		why := ""
-		if len(status.Findings) > 0 {
-			why = ": " + status.Findings[0].Text.EN
-		}
-		return fmt.Errorf("%s says NOT SAFE%s", n.Name, why)
+	if i := slices.IndexFunc(status.Findings, finding.wanting); i >= 0 {
+		return fmt.Errorf("%s says: %s", n.Name, status.Findings[i].Text.EN)
 	}
 	for _, other := range n.lab.nodes {
 		here := nodeStatus{Name: other.Name, Presence: "present"}
