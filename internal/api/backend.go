@@ -63,7 +63,8 @@ type Local struct {
 	Alarms []cluster.Reason `json:"alarms,omitempty"`
 	// Stopping is what a stop under way waits for.
 	Stopping string `json:"stopping,omitempty"`
-	// WorstRTT is the longest recent round trip on any comm path in use.
+	// WorstRTT is the longest recent round trip to any peer, on the quickest of
+	// its comm paths.
 	WorstRTT time.Duration `json:"worst_rtt"`
 }
 
