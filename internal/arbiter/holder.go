@@ -92,7 +92,7 @@ func (h *Holder) Lease(now cluster.Instant, s *cluster.State) Lease {
 	}
 	l := Lease{Generation: h.generation, Until: h.until}
 	if h.broken.NoLeaseEnd && h.until != 0 {
-		l.Until = now.Boot + time.Hour
+		l.Until = now.Boot + s.Detection
 	}
 	if l.Until > 0 {
 		l.Gate = l.Until - s.Timing().GateSlack
