@@ -54,8 +54,15 @@ func (n *node) carryOut(eff *core.Effects) {
 		n.depart()
 		return
 	}
-	if n.unmanaged || n.stopping == stopKeep {
-		n.unmanage()
+	for i := range eff.Replies {
+		if r := &eff.Replies[i]; r.ID == n.asked && n.stopping == stopKeep {
+			if !n.handOverDone(r) {
+				return
+			}
+		}
+	}
+	if n.unmanaged {
+		n.remanage()
 	}
 }
 
@@ -95,37 +102,66 @@ func (n *node) stop(how stopMode) {
 	switch how {
 	case stopKeep:
 		n.deliver(core.Manage{Unmanaged: true})
+		n.askUnmanaged()
 	default:
 		n.deliver(core.Shutdown{Move: how == stopMove})
 	}
 }
 
-// unmanage brings guardian and cluster to the same word: the guardian drops its
-// deadlines after the cluster agreed that nobody takes over, and has them again
-// before the cluster agrees that somebody may.
-func (n *node) unmanage() {
-	me := n.core.State().Node(n.id)
-	if me == nil || n.guardian == nil {
+// askUnmanaged has the cluster agree that nobody takes over from this node.
+// That it is unmanaged already proves nothing: an earlier word that it is managed
+// again may be on its way, and this one makes it void.
+func (n *node) askUnmanaged() {
+	if n.core == nil || n.stopping != stopKeep {
 		return
 	}
-	switch {
-	case n.stopping == stopKeep && me.Presence == cluster.Unmanaged:
-		if r := n.guardian.step(guard.Unmanaged{On: true}); r.Code == "" {
-			n.w.tell("%s: stopped, services run on", n.name)
-			n.depart()
-		}
-	case n.unmanaged && n.stopping == stopNot && (me.Presence == cluster.Present || me.Presence == cluster.Unmanaged) &&
-		n.core.Lease().Alive(n.local()):
-		if r := n.guardian.step(guard.Unmanaged{}); r.Code == "" {
-			n.unmanaged = false
-			life := n.life
-			n.act(0, func() {
-				if n.life == life {
-					n.deliver(core.Manage{})
-				}
-			})
-		}
+	me := n.core.State().Node(n.id)
+	if me == nil {
+		return
 	}
+	n.asked = n.w.rand.Uint64() | 1
+	n.deliver(core.Propose{Command: cluster.Command{ID: n.asked, Reason: cluster.Because(core.ReasonPlannedStop, n.name),
+		SetUnmanaged: &cluster.SetUnmanaged{Node: n.id, Generation: me.Generation, On: true}}})
+}
+
+// handOverDone ends the daemon once the cluster agreed: only then may the
+// guardian drop its deadlines. It reports whether the daemon goes on.
+func (n *node) handOverDone(r *core.Reply) bool {
+	if r.Unknown || r.Result.Refused() || n.guardian == nil {
+		life := n.life
+		n.act(n.w.cfg.Detection/4, func() {
+			if n.life == life {
+				n.askUnmanaged()
+			}
+		})
+		return true
+	}
+	if refused := n.guardian.step(guard.Unmanaged{On: true}); refused.Code != "" {
+		return true
+	}
+	n.w.tell("%s: stopped, services run on", n.name)
+	n.depart()
+	return false
+}
+
+// remanage has the guardian hold deadlines again, once a lease lives, and then
+// tells the cluster.
+func (n *node) remanage() {
+	me := n.core.State().Node(n.id)
+	if me == nil || n.guardian == nil || n.stopping != stopNot || me.Presence != cluster.Present && me.Presence != cluster.Unmanaged ||
+		!n.core.Lease().Alive(n.local()) {
+		return
+	}
+	if r := n.guardian.step(guard.Unmanaged{}); r.Code != "" {
+		return
+	}
+	n.unmanaged = false
+	life := n.life
+	n.act(0, func() {
+		if n.life == life {
+			n.deliver(core.Manage{})
+		}
+	})
 }
 
 // depart ends the daemon, and the guardian after it.

@@ -41,6 +41,7 @@ type node struct {
 	// knows of the guardian; stopping, how it is being stopped.
 	resets, unmanaged bool
 	stopping          stopMode
+	asked             uint64 // the command that hands over
 
 	// residue is until when (real time) an overlap after a halted clock is the
 	// documented one.
