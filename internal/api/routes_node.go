@@ -18,7 +18,7 @@ type NodePaths struct {
 // NewToken asks for a join token.
 type NewToken struct {
 	Role         string `json:"role,omitempty" enum:"node,witness" default:"node"`
-	ValidSeconds int    `json:"valid_seconds,omitempty" minimum:"60" maximum:"2592000" default:"3600"`
+	ValidSeconds int    `json:"valid_seconds,omitempty" minimum:"10" maximum:"2592000" default:"3600"`
 }
 
 // TokenMade is a join token. It is shown once.

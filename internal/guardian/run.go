@@ -3,7 +3,6 @@ package guardian
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -157,15 +156,15 @@ func lockInstance(runDir string) (func(), error) {
 		return func() {}, nil
 	}
 	if err := os.MkdirAll(runDir, 0o700); err != nil {
-		return nil, fmt.Errorf("make the run directory: %w", err)
+		return nil, message.New(message.RunDirUnusable, runDir, err).Wrap(err)
 	}
 	f, err := os.OpenFile(filepath.Join(runDir, "guardian.lock"), os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("open the guardian's lock: %w", err)
+		return nil, message.New(message.RunDirUnusable, runDir, err).Wrap(err)
 	}
 	if err := lockFile(f); err != nil {
 		_ = f.Close()
-		return nil, fmt.Errorf("%w: %s is locked: %w", ErrBusy, f.Name(), err)
+		return nil, message.New(message.GuardianRuns, f.Name()).Wrap(ErrBusy)
 	}
 	return func() { _ = f.Close() }, nil
 }
