@@ -69,4 +69,9 @@ func TestBadInput(t *testing.T) {
 	t.Run("hostile values", func(t *testing.T) { hostile(t, s) })
 	t.Run("duplicate address", func(t *testing.T) { duplicateAddress(t, s) })
 	t.Run("start without nodes", func(t *testing.T) { startWithoutNodes(t, s) })
+	t.Run("join", func(t *testing.T) { joins(t, s) })
+	t.Run("two at once", func(t *testing.T) { twoAtOnce(t, s) })
+	t.Run("interrupted", func(t *testing.T) { interrupted(t, s) })
+	t.Run("failed node", func(t *testing.T) { failedNode(t, s) })
+	t.Run("garbage", func(t *testing.T) { garbage(t, s) })
 }

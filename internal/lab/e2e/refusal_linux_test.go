@@ -151,3 +151,9 @@ func healthy(t *testing.T, all ...*machine) {
 		}
 	}
 }
+
+// logs reports whether a machine's log has the words.
+func logs(m *machine, words string) bool {
+	b, err := os.ReadFile(m.log())
+	return err == nil && strings.Contains(string(b), words)
+}
