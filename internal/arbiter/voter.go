@@ -118,9 +118,6 @@ func NewVoter(self cluster.NodeID, now cluster.Instant, s *cluster.State, promis
 	if broken.NoRestartWait {
 		// As if it had been there, silent, for ever.
 		v.blind, v.confAt = now.Mono-time.Hour, now.Mono-time.Hour
-		for i := range s.Nodes {
-			v.admitted[s.Nodes[i].ID] = admission{generation: s.Nodes[i].Generation, at: v.blind}
-		}
 	}
 	return v
 }
@@ -138,6 +135,9 @@ func (v *Voter) Applied(now cluster.Instant, s *cluster.State) (ended bool) {
 		id, g := s.Nodes[i].ID, s.Nodes[i].Generation
 		if v.admitted[id].generation != g {
 			v.admitted[id] = admission{generation: g, at: now.Mono}
+			if v.broken.NoRestartWait {
+				delete(v.admitted, id) // it would do for the wait
+			}
 		}
 	}
 	n := len(v.promises)

@@ -254,8 +254,25 @@ func until(t *testing.T, what string, within time.Duration, ask func() error) {
 		}
 		select {
 		case <-deadline:
-			t.Fatalf("%s: not within %v: %v", what, within, err)
+			t.Fatalf("%s: not within %v: %v\n%s", what, within, err, stories(t))
 		case <-tick.C:
 		}
 	}
+}
+
+// stories is what a person would look at when something didn't happen.
+func stories(t *testing.T) string {
+	var b strings.Builder
+	for test, all := range fleet {
+		if !strings.HasPrefix(t.Name(), test.Name()) {
+			continue
+		}
+		for i, m := range all {
+			if i == 0 && m.top != nil {
+				fmt.Fprintf(&b, "%v\n%v\n", m.perdure("status"), m.perdure("events", "-n", "30"))
+			}
+			b.WriteString(m.tail(12) + "\n")
+		}
+	}
+	return b.String()
 }

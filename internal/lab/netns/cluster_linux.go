@@ -99,7 +99,19 @@ func (l *Lab) JoinAnew(ctx context.Context, node string) error {
 	if err := l.StartDaemon(ctx, node); err != nil {
 		return err
 	}
-	return n.awaitAnswer(ctx)
+	if err := n.awaitAnswer(ctx); err != nil {
+		return err
+	}
+	// With the node its place in the hierarchies was removed.
+	for hierarchy, nodes := range l.protected {
+		if !slices.Contains(nodes, node) {
+			continue
+		}
+		if _, err := member.Perdure(ctx, "hierarchy", "set", hierarchy, "--nodes", strings.Join(nodes, ",")); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // member finds another node that answers.
@@ -121,6 +133,10 @@ func (l *Lab) member(ctx context.Context, not *Node) (*Node, error) {
 // Protect makes the hierarchy of the service: address, server, page check.
 func (l *Lab) Protect(ctx context.Context, hierarchy, server string, argv []string, nodes []string) error {
 	first := l.nodes[0]
+	if l.protected == nil {
+		l.protected = map[string][]string{}
+	}
+	l.protected[hierarchy] = nodes
 	resource := func(kit, name string, settings ...string) []string {
 		return append([]string{"resource", "create", kit, name, "--hierarchy", hierarchy}, settings...)
 	}

@@ -22,8 +22,10 @@ type Lab struct {
 	fabric *fabric
 	// witness is the name of the node that is a witness; empty for none.
 	witness string
-	out     *station
-	probes  *station
+	// protected are the nodes of each hierarchy as they were asked for.
+	protected map[string][]string
+	out       *station
+	probes    *station
 
 	janitor *janitor
 	closing sync.Once

@@ -13,15 +13,12 @@ func (w *World) fault() {
 	n := w.nodes[w.rand.IntN(len(w.nodes))]
 	m := w.nodes[w.rand.IntN(len(w.nodes))]
 	long := d/4 + w.chance(3*d)
-	kinds := 20
-	if w.cfg.Changes {
-		kinds = 28
+	kind := w.rand.IntN(20 + w.cfg.rare())
+	if kind >= 20 {
+		w.rareFault(kind-20, m)
+		return
 	}
-	switch w.rand.IntN(kinds) {
-	case 20, 21, 22, 23, 24:
-		w.changeMember(m)
-	case 25, 26, 27:
-		w.changeDetection()
+	switch kind {
 	case 0:
 		w.tell("%s: power lost", n.name)
 		n.powerOff()
