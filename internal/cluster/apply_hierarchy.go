@@ -74,6 +74,11 @@ func (s *State) checkClaims(h *Hierarchy, self string, claims []string) Result {
 				}
 			}
 		}
+		for _, cl := range o.Releasing {
+			if o.Name != h.Name && slices.Contains(claims, cl) {
+				return cl, o.Name
+			}
+		}
 		return "", ""
 	}
 	if cl, by := taken(h); cl != "" {
@@ -166,6 +171,19 @@ func (s *State) createResource(index uint64, c *Command, a *CreateResource) Resu
 	return Result{Entry: s.tell(index, c, Entry{Kind: KindConfigured, Hierarchy: h.Name, Resource: a.Resource.Name})}
 }
 
+// giveUp keeps claims from others while an owner may still hold what they are
+// about: it learns of the change only after it was made.
+func (h *Hierarchy) giveUp(before, after []string) {
+	if h.Owner == 0 {
+		return
+	}
+	for _, c := range before {
+		if !slices.Contains(after, c) && !slices.Contains(h.Releasing, c) {
+			h.Releasing = append(h.Releasing, c)
+		}
+	}
+}
+
 // checkDependencies refuses cycles, and dependencies on what isn't there.
 func (h *Hierarchy) checkDependencies() Result {
 	for i := range h.Resources {
@@ -194,6 +212,7 @@ func (s *State) deleteResource(index uint64, c *Command, a *DeleteResource) Resu
 			return refuse(RefusedDependedOn, h.Resources[i].Name, a.Name)
 		}
 	}
+	h.giveUp(h.Resource(a.Name).Claims, nil)
 	h.Resources = slices.DeleteFunc(h.Resources, func(r Resource) bool { return r.Name == a.Name })
 	return Result{Entry: s.tell(index, c, Entry{Kind: KindConfigured, Hierarchy: h.Name, Resource: a.Name})}
 }
@@ -224,6 +243,7 @@ func (s *State) setResource(index uint64, c *Command, a *SetResource) Result {
 	if res := try.checkDependencies(); res.Refused() {
 		return res
 	}
+	h.giveUp(h.Resource(a.Name).Claims, r.Claims)
 	h.Resources = try.Resources
 	return Result{Entry: s.tell(index, c, Entry{Kind: KindConfigured, Hierarchy: h.Name, Resource: a.Name})}
 }

@@ -252,7 +252,7 @@ const ReasonReleased = "PD3016"
 
 func (h *Hierarchy) release(how Release, entry uint64) {
 	h.LastOwner, h.Released = h.Owner, how
-	h.Owner, h.Generation = 0, 0
+	h.Owner, h.Generation, h.Releasing = 0, 0, nil
 	h.Since = entry
 }
 

@@ -201,6 +201,9 @@ type Hierarchy struct {
 	Epoch      Epoch      `json:"epoch"`
 	Status     Status     `json:"status"`
 	Reason     Reason     `json:"reason,omitzero"`
+	// Releasing are claims that were given up while an owner may still hold
+	// them: nobody else may have them before it has let go of the hierarchy.
+	Releasing []string `json:"releasing,omitempty"`
 	// LastOwner is who had it before Owner became 0, and Released how.
 	LastOwner NodeID  `json:"last_owner,omitempty"`
 	Released  Release `json:"released,omitempty"`
