@@ -97,6 +97,10 @@ func (c *Core) leave(now cluster.Instant) {
 				c.inside(now, cluster.Command{StartMove: &cluster.StartMove{Hierarchy: h.Name, To: to},
 					Reason: cluster.Because(ReasonLeaving, me.Name)})
 			}
+		} else if c.moveFirst {
+			// Nobody asked for it to be out of service: after a restart of all
+			// machines it comes back by itself.
+			c.exec.Leave(h.Name)
 		} else if h.Want == cluster.WantInService {
 			c.inside(now, cluster.Command{SetWant: &cluster.SetWant{Hierarchy: h.Name, Want: cluster.WantOutOfService},
 				Reason: cluster.Because(ReasonLeaving, me.Name)})

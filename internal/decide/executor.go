@@ -30,6 +30,9 @@ type Executor struct {
 	found    []Running
 
 	runs   []*run // sorted by name
+	// leaves are the hierarchies that this node gives up because it is being
+	// stopped, see [Executor.Leave].
+	leaves map[string]bool
 	lastID uint64
 	dirty  bool
 	now    time.Duration // of the present Step
@@ -87,6 +90,19 @@ func (x *Executor) Adopt(now cluster.Instant, found []Running) {
 // new session: there is nothing to look after, and nothing to inherit.
 func (x *Executor) Reset(cluster.Instant) {
 	x.runs, x.found, x.inherit, x.dirty = nil, nil, false, true
+}
+
+// Leave tells that this node is being stopped and that no other can take the
+// hierarchy now. It is stopped here and given up; that it is wanted in service
+// stays, so that the first node that can will have it without a person.
+func (x *Executor) Leave(hierarchy string) {
+	if x.leaves[hierarchy] {
+		return
+	}
+	if x.leaves == nil {
+		x.leaves = make(map[string]bool)
+	}
+	x.leaves[hierarchy], x.dirty = true, true
 }
 
 // Clean reports whether surely nothing of any hierarchy is left on this node as

@@ -188,6 +188,8 @@ func (r *run) aim(x *Executor, h *cluster.Hierarchy) {
 	case h.Move != nil && h.Move.To != x.self && !h.Policy.Maintenance:
 		r.causes = append(r.causes, h.Move.Entry)
 		r.goDown(cluster.OutOfService, "", cluster.Because(message.StoppingForSwitchover, h.Name, x.name(), x.state.NodeName(h.Move.To)))
+	case x.leaves[h.Name]:
+		r.goDown(cluster.OutOfService, "", cluster.Because(message.StoppingForLeave, h.Name, x.name()))
 	}
 }
 
