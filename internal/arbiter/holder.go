@@ -136,8 +136,14 @@ func (l Lease) Over(now cluster.Instant) bool { return now.Boot >= l.Until }
 // Hopeless reports whether so many voters promised against this generation, or
 // know of its end, that no majority can ever acknowledge it again.
 func (h *Holder) Hopeless(s *cluster.State) bool {
+	return h.Against(s) > len(s.Voters)-s.Majority()
+}
+
+// Against is how many voters say that they promised never to acknowledge this
+// generation again. One is enough to keep it from its lease when others are down.
+func (h *Holder) Against(s *cluster.State) int {
 	if h.generation == 0 {
-		return false
+		return 0
 	}
 	against := 0
 	for _, v := range s.Voters {
@@ -147,5 +153,5 @@ func (h *Holder) Hopeless(s *cluster.State) bool {
 			}
 		}
 	}
-	return against > len(s.Voters)-s.Majority()
+	return against
 }

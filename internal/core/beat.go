@@ -174,7 +174,7 @@ func (c *Core) countLease(now cluster.Instant) {
 		c.served = alive
 		c.exec.Lease(now, alive)
 	}
-	if !c.resetting && c.holder.Generation() != 0 && l.Over(now) && c.holder.Hopeless(c.state) {
+	if !c.resetting && c.givenUp(now, l) {
 		if c.hopeless == 0 {
 			c.hopeless = now.Mono
 		}
@@ -187,6 +187,16 @@ func (c *Core) countLease(now cluster.Instant) {
 	} else {
 		c.hopeless = 0
 	}
+}
+
+// givenUp reports whether this generation should end: no majority can ever
+// acknowledge it again, or none did for so long that the guardian has stopped
+// everything, and a voter's promise may be why. Nothing is lost by a new one then.
+func (c *Core) givenUp(now cluster.Instant, l arbiter.Lease) bool {
+	if c.holder.Generation() == 0 || !l.Over(now) {
+		return false
+	}
+	return c.holder.Hopeless(c.state) || now.Boot >= l.Until+c.state.Timing().StopAfter && c.holder.Against(c.state) > 0
 }
 
 // answer is the voter's word on a promise.
