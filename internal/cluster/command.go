@@ -1,7 +1,9 @@
 package cluster
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -63,8 +65,14 @@ func (c *Command) Encode() []byte {
 // DecodeCommand reads what [Command.Encode] wrote. It refuses newer versions.
 func DecodeCommand(b []byte) (*Command, error) {
 	c := new(Command)
-	if err := json.Unmarshal(b, c); err != nil {
-		return nil, fmt.Errorf("decode a command: %w", err)
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields() // what is not understood can't be carried out
+	err := d.Decode(c)
+	if err == nil && d.More() {
+		err = errors.New("more than one")
+	}
+	if err != nil {
+		return nil, fmt.Errorf("decode a command: %w: upgrade this node if another one runs newer software", err)
 	}
 	if c.V < 1 || c.V > CommandVersion {
 		return nil, fmt.Errorf("decode a command: version %d, this software reads 1 to %d: upgrade this node", c.V, CommandVersion)

@@ -194,6 +194,9 @@ func (c *Core) Step(now cluster.Instant, ev Event) Effects {
 	case Adopted:
 		c.exec.Adopt(now, e.Running)
 	case Reset:
+		if e.Session == c.session {
+			break // it is known
+		}
 		c.session, c.resetting, c.hopeless, c.admitAt = e.Session, false, 0, 0
 		c.exec.Reset(now)
 		c.stateChanged(now)

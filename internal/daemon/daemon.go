@@ -75,6 +75,8 @@ type Daemon struct {
 	idFile sync.Mutex
 	// watchdog is its time-out in seconds; 0: there is none.
 	watchdog int
+	// resetting reports whether this daemon has asked the guardian for a reset.
+	resetting atomic.Bool
 	// first is the event that the loop begins with.
 	first core.Event
 	// unmanaged reports whether the guardian was found without deadlines; the

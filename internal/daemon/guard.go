@@ -71,7 +71,9 @@ func (d *Daemon) tellWatchdog() {
 // resetGuard has everything on this node killed, then begins a new session.
 func (d *Daemon) resetGuard(why cluster.Reason) {
 	d.log.Warn(message.Reason(why).String())
+	d.resetting.Store(true)
 	d.group.Go(func() {
+		defer d.resetting.Store(false)
 		d.acts.forget()
 		ctx, cancel := context.WithTimeout(d.ctx, resetTimeout)
 		defer cancel()
@@ -105,6 +107,12 @@ func (d *Daemon) watchGuard() {
 				d.log.Warn(message.Reason(n.Reason).String(), "notice", n.Kind, "hierarchy", n.Hierarchy)
 			}
 			switch n.Kind {
+			case guard.NoticeReset:
+				if !d.resetting.Load() {
+					// An earlier daemon asked for it, and died.
+					d.acts.forget()
+					d.post(core.Reset{Session: n.Session})
+				}
 			case guard.NoticeDoubt, guard.NoticeFrozen, guard.NoticeKilled:
 				d.post(core.Doubt{})
 			}
