@@ -157,7 +157,7 @@ func DecodeMessage(b []byte) (*Message, error) {
 		m.Answer = &arbiter.Answer{Ask: *r.ask()}
 		m.Answer.Voter = cluster.NodeID(r.uint())
 		m.Answer.Yes = r.byte()&1 != 0
-		m.Answer.Silent = time.Duration(r.uint()) - 1
+		m.Answer.Silent = r.duration() - 1
 		m.Answer.Wait = r.duration()
 		return m, r.done()
 	}
@@ -250,7 +250,7 @@ func (r *reader) uint8() uint8 {
 // duration refuses what would be negative.
 func (r *reader) duration() time.Duration {
 	u := r.uint()
-	if u > 1<<62 && r.err == nil {
+	if u >= 1<<62 && r.err == nil {
 		r.err = fmt.Errorf("duration too large: %w", ErrMalformed)
 	}
 	return time.Duration(u & (1<<62 - 1))
