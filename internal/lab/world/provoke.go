@@ -84,8 +84,8 @@ func (w *World) restartOthers() {
 // could promise, and then takes the vote of these two away.
 func (w *World) turnOver() {
 	x := w.owner()
-	if x == nil || len(w.nodes) < 5 {
-		return
+	if x == nil || len(w.nodes) < 5 || w.cfg.Lose {
+		return // with a disk lost as well, no majority may be left
 	}
 	var hearing []*node
 	for _, i := range w.rand.Perm(len(w.nodes)) {
