@@ -29,7 +29,7 @@ type Executor struct {
 	markSent time.Duration
 	found    []Running
 
-	runs   []*run // sorted by name
+	runs []*run // sorted by name
 	// leaves are the hierarchies that this node gives up because it is being
 	// stopped, see [Executor.Leave].
 	leaves map[string]bool
