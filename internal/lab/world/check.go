@@ -97,7 +97,7 @@ func (c *checker) once() {
 
 // everyIndex is how far apart the states are that are compared between nodes: a
 // difference stays, so that it is found at the next of them.
-const everyIndex = 16
+const everyIndex = 64
 
 // applied checks that all nodes hold the same state at the same index, and that
 // the timeline gives a reason for every decision (invariant 7).
