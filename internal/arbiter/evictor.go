@@ -131,6 +131,9 @@ func (e *Evictor) Next(now cluster.Instant, s *cluster.State, v *Voter) time.Dur
 	return next
 }
 
+// Idle reports whether nobody is suspected.
+func (e *Evictor) Idle() bool { return len(e.tries) == 0 }
+
 func (e *Evictor) need(s *cluster.State) int {
 	if e.broken.Minority {
 		return 1

@@ -76,6 +76,7 @@ type Core struct {
 	props  proposals
 
 	// Times (Mono).
+	due        time.Duration // when work has something to do, as of its last time
 	last       time.Duration // of the last Step
 	nextBeat   time.Duration
 	nextTick   time.Duration // raft's, while leading
@@ -175,12 +176,15 @@ func (c *Core) Step(now cluster.Instant, ev Event) Effects {
 		return Effects{}
 	}
 	c.noticeGap(now)
+	quiet := false
 	switch e := ev.(type) {
 	case Tick:
 	case BeatReceived:
+		quiet = c.expected(now, e)
 		c.beatReceived(now, e.From, e.Network, e.Beat)
 	case AckReceived:
 		c.ackReceived(now, e.From, e.Ack)
+		quiet = true
 	case MessageReceived:
 		c.received(now, e.From, e.Message)
 	case Persisted:
@@ -208,10 +212,33 @@ func (c *Core) Step(now cluster.Instant, ev Event) Effects {
 	case Manage:
 		c.unmanage, c.manageAt = e.Unmanaged, 0
 	}
-	c.work(now)
+	if !quiet || !c.onlyLease(now) {
+		c.work(now)
+		c.due = c.Next(now)
+	}
 	out := c.out
 	c.out = Effects{Acks: out.Acks[:0:0]}
 	return out
+}
+
+// expected reports whether a heartbeat brings no news that anything but the lease
+// and later deadlines depend on.
+func (c *Core) expected(now cluster.Instant, e BeatReceived) bool {
+	p := c.peers[e.From]
+	return p != nil && now.Mono-p.heard < c.state.Detection/2 && e.Beat.Leaving == p.beat.Leaving
+}
+
+// onlyLease is the short way for heartbeats and acknowledgements, which are nine
+// in ten events: nothing else can have become due by them. It reports whether
+// that was all; this node's own heartbeat ends the wait of what is not in Next.
+func (c *Core) onlyLease(now cluster.Instant) bool {
+	if now.Mono >= c.due || c.raft.asked || c.lead != nil && !c.lead.evictor.Idle() {
+		return false
+	}
+	served := c.served
+	c.countLease(now)
+	c.due = min(c.due, c.electAt())
+	return c.served == served && c.out.ResetGuardian == nil
 }
 
 // work does whatever is due.
