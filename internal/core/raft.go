@@ -30,6 +30,7 @@ type diskQueue struct {
 	answers    []*Message // to be sent when local is durable
 	after      []*Message // those of the write under way
 	retry      time.Duration
+	failing    bool // the last write failed, and it was said
 }
 
 func (d *diskQueue) retryAt() time.Duration {
@@ -140,14 +141,15 @@ func (c *Core) persisted(now cluster.Instant, e Persisted) {
 		return
 	}
 	if e.Err != nil {
-		if c.disk.retry == 0 {
+		if !c.disk.failing {
+			c.disk.failing = true
 			c.out.Alarms = append(c.out.Alarms, cluster.Because(AlarmDisk, e.Err))
 		}
 		c.disk.retry = now.Mono + time.Second
 		return
 	}
 	op := c.disk.op
-	c.disk.busy, c.disk.op, c.disk.retry = false, nil, 0
+	c.disk.busy, c.disk.op, c.disk.retry, c.disk.failing = false, nil, 0, false
 	c.hardOnDisk = op.HardState
 	c.release(now)
 	rd := c.disk.ready
