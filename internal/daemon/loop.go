@@ -131,6 +131,13 @@ func (d *Daemon) write() {
 				d.fatal(err)
 				return
 			}
+			// The core speaks of a full disk once, when it begins.
+			if err != nil {
+				d.alarms.renew(core.AlarmDisk)
+			} else if d.alarms.clear(core.AlarmDisk) {
+				d.log.Info(message.Text(message.English, message.DiskWrites, d.cfg.StateDir))
+				d.changed.wake()
+			}
 			d.post(core.Persisted{ID: op.ID, Err: err})
 		}
 	}

@@ -3,6 +3,7 @@ package daemon
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -144,6 +145,26 @@ func (a *alarms) say(log *slog.Logger, r cluster.Reason) {
 	if len(a.all) < 32 {
 		a.all = append(a.all, alarm{r, time.Now()})
 	}
+}
+
+// renew keeps the alarms of a code standing: their cause goes on.
+func (a *alarms) renew(code string) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for i := range a.all {
+		if a.all[i].reason.Code == code {
+			a.all[i].at = time.Now()
+		}
+	}
+}
+
+// clear takes the alarms of a code back and reports whether there were any.
+func (a *alarms) clear(code string) bool {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	before := len(a.all)
+	a.all = slices.DeleteFunc(a.all, func(x alarm) bool { return x.reason.Code == code })
+	return len(a.all) < before
 }
 
 func (a *alarms) standing() []cluster.Reason {
