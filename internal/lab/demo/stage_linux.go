@@ -85,17 +85,19 @@ func (s *labStage) Nodes() []string        { return s.nodes }
 func (s *labStage) Client() *client.Client { return s.client }
 func (s *labStage) Prober() *client.Prober { return s.prober }
 
-func (s *labStage) Refresh(ctx context.Context) error { return s.ClearFailures(ctx, Hierarchy) }
+func (s *labStage) Refresh(ctx context.Context) error {
+	return s.Operator().ClearFailures(ctx, Hierarchy)
+}
 
 func (s *labStage) Ready(ctx context.Context, wanting func(error)) error {
-	if err := s.AwaitWhole(ctx, wanting); err != nil {
+	if err := s.Operator().AwaitWhole(ctx, wanting); err != nil {
 		return err
 	}
 	_, err := s.client.WaitGood(ctx, s.client.Clock().Now(), "")
 	return err
 }
 
-func (s *labStage) Why(ctx context.Context) (string, error) { return s.Lab.Why(ctx, Hierarchy) }
+func (s *labStage) Why(ctx context.Context) (string, error) { return s.Operator().Why(ctx, Hierarchy) }
 
 func (s *labStage) Enter() []string {
 	lines := []string{fmt.Sprintf("logs and state: %s", s.Dir())}

@@ -11,6 +11,7 @@ import (
 	"sync"
 
 	"github.com/perdure-ha/perdure/internal/lab/fault"
+	"github.com/perdure-ha/perdure/internal/lab/operator"
 )
 
 // Lab is a running process lab.
@@ -20,12 +21,10 @@ type Lab struct {
 	cg     cgroup
 	nodes  []*Node
 	fabric *fabric
-	// witness is the name of the node that is a witness; empty for none.
-	witness string
-	// protected are the nodes of each hierarchy as they were asked for.
-	protected map[string][]string
-	out       *station
-	probes    *station
+	// op is the person at the cluster; nil before it is built.
+	op     *operator.Cluster
+	out    *station
+	probes *station
 
 	janitor *janitor
 	closing sync.Once

@@ -44,6 +44,9 @@ type Node struct {
 	procs sync.WaitGroup
 }
 
+// NodeName is the node's name.
+func (n *Node) NodeName() string { return n.Name }
+
 // Dir is the node's directory, which outlives boots.
 func (n *Node) Dir() string { return n.dir }
 

@@ -9,7 +9,8 @@ import (
 	"syscall"
 )
 
-// All knowledge of perdure's command line is in this file.
+// Perdure's processes, and the commands that only this lab uses; what labs share
+// is in package operator.
 
 // perdurePort is where nodes listen on each comm path.
 const perdurePort = 7400
