@@ -31,6 +31,8 @@ type machine struct {
 	network int // of its first address; the second is one higher
 	host    int
 	env     []string
+	// instance tells it apart from all other nodes of this computer.
+	instance string
 	// top is the process that the test started; nil: off.
 	top  *exec.Cmd
 	over chan struct{} // closed when top has ended
@@ -40,9 +42,9 @@ type machine struct {
 // networks.
 func newMachine(t *testing.T, name string, network, host int) *machine {
 	t.Helper()
-	m := &machine{name: name, dir: t.TempDir(), network: network, host: host}
+	m := &machine{name: name, dir: t.TempDir(), network: network, host: host, instance: instance(fmt.Sprintf("%s%d", name, network))}
 	m.env = append(clean(os.Environ()), "PERDURE_STATE_DIR="+m.state(), "PERDURE_RUN_DIR="+filepath.Join(m.dir, "run"),
-		"PERDURE_INSTANCE="+instance(fmt.Sprintf("%s%d", name, network)), "COLUMNS=160", "LANG=C.UTF-8", "USER=kay", "TZ=UTC")
+		"PERDURE_INSTANCE="+m.instance, "COLUMNS=160", "LANG=C.UTF-8", "USER=kay", "TZ=UTC")
 	if len(fleet[t]) == 0 {
 		// All at once: nodes that leave one by one end up without a majority.
 		t.Cleanup(func() {
@@ -52,6 +54,9 @@ func newMachine(t *testing.T, name string, network, host int) *machine {
 				ends.Go(func() { m.off(t) })
 			}
 			ends.Wait()
+			for _, m := range fleet[t] {
+				m.sweep()
+			}
 			delete(fleet, t)
 		})
 	}
@@ -187,6 +192,22 @@ func (m *machine) off(t *testing.T) {
 		<-m.over
 	}
 	m.top = nil
+}
+
+// sweep removes the machine's control groups, which are empty now.
+func (m *machine) sweep() {
+	for _, root := range []string{"/sys/fs/cgroup", "/sys/fs/cgroup/unified"} {
+		var dirs []string
+		_ = filepath.WalkDir(filepath.Join(root, "perdure", m.instance), func(path string, d os.DirEntry, err error) error {
+			if err == nil && d.IsDir() {
+				dirs = append(dirs, path)
+			}
+			return nil
+		})
+		for i := len(dirs) - 1; i >= 0; i-- {
+			_ = os.Remove(dirs[i])
+		}
+	}
 }
 
 // ended waits for the end of the top process.
