@@ -4,9 +4,10 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"strings"
 	"syscall"
+
+	"github.com/perdure-ha/perdure/internal/lab/procs"
 )
 
 // Perdure's processes, and the commands that only this lab uses; what labs share
@@ -49,27 +50,15 @@ func (n *Node) StartPerdure(witness bool) (*Process, error) {
 
 // perdureProcesses finds perdure's processes on the node by their first
 // argument; role "" finds all that run for long.
-func (n *Node) perdureProcesses(role string) ([]found, error) {
+func (n *Node) perdureProcesses(role string) ([]procs.Process, error) {
 	all, err := n.processes()
 	if err != nil {
 		return nil, err
 	}
-	var mine []found
-	for _, p := range all {
-		if len(p.argv) < 2 || filepath.Base(p.argv[0]) != filepath.Base(n.lab.opts.Perdure) {
-			continue
-		}
-		switch p.argv[1] {
-		case "guardian", "daemon", "witness":
-			if role == "" || role == p.argv[1] {
-				mine = append(mine, p)
-			}
-		}
-	}
-	return mine, nil
+	return procs.Perdure(all, n.lab.opts.Perdure, role), nil
 }
 
-func (l *Lab) signalPerdure(node, role string, s syscall.Signal) ([]found, error) {
+func (l *Lab) signalPerdure(node, role string, s syscall.Signal) ([]procs.Process, error) {
 	n, err := l.Node(node)
 	if err != nil {
 		return nil, err
@@ -81,11 +70,7 @@ func (l *Lab) signalPerdure(node, role string, s syscall.Signal) ([]found, error
 	if len(mine) == 0 {
 		return nil, fmt.Errorf("no perdure %s runs on %s", role, node)
 	}
-	pids := make([]int, 0, len(mine))
-	for _, p := range mine {
-		pids = append(pids, p.pid)
-	}
-	return mine, signalAll(pids, s)
+	return mine, procs.Signal(procs.IDs(mine), s)
 }
 
 // KillDaemon ends the daemon (or witness) by SIGKILL.
@@ -117,7 +102,7 @@ func (l *Lab) StopDaemon(ctx context.Context, node string) error {
 	}
 	top := mine[:0:0]
 	for _, p := range mine {
-		if p.argv[1] != "daemon" {
+		if p.Argv[1] != "daemon" {
 			top = append(top, p)
 		}
 	}
@@ -125,11 +110,11 @@ func (l *Lab) StopDaemon(ctx context.Context, node string) error {
 		return fmt.Errorf("perdure doesn't run on %s", node)
 	}
 	for _, p := range top {
-		if err := syscall.Kill(p.pid, syscall.SIGTERM); err != nil {
+		if err := syscall.Kill(p.PID, syscall.SIGTERM); err != nil {
 			return fmt.Errorf("stop perdure on %s: %w", node, err)
 		}
 	}
-	return n.awaitProcesses(ctx, func(ps []found) bool { return len(ps) == 0 })
+	return n.awaitProcesses(ctx, func(ps []procs.Process) bool { return len(ps) == 0 })
 }
 
 // KeepStop stops perdure as for an upgrade, with the services left running.
@@ -141,7 +126,7 @@ func (l *Lab) KeepStop(ctx context.Context, node string) error {
 	if _, err := n.Perdure(ctx, "node", "stop", "--keep"); err != nil {
 		return err
 	}
-	return n.awaitProcesses(ctx, func(ps []found) bool { return len(ps) == 0 })
+	return n.awaitProcesses(ctx, func(ps []procs.Process) bool { return len(ps) == 0 })
 }
 
 // StartDaemon starts perdure again as the last boot did.
@@ -177,5 +162,5 @@ func (n *Node) Enter() string {
 		return ""
 	}
 	env := "env " + strings.Join(n.env(), " ")
-	return fmt.Sprintf("nsenter -t %d -n -m -u %s sh", all[0].pid, env)
+	return fmt.Sprintf("nsenter -t %d -n -m -u %s sh", all[0].PID, env)
 }

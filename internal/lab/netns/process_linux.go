@@ -3,14 +3,14 @@ package netns
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
-	"path/filepath"
 	"strings"
 	"syscall"
 	"time"
+
+	"github.com/perdure-ha/perdure/internal/lab/procs"
 )
 
 // Process is a process that the lab started on a node.
@@ -132,65 +132,27 @@ func (n *Node) env() []string {
 	}
 }
 
-// found is a process of a node as seen in /proc.
-type found struct {
-	pid, parent int
-	argv        []string
-}
-
 // processes lists all processes of the node, whoever started them.
-func (n *Node) processes() ([]found, error) {
+func (n *Node) processes() ([]procs.Process, error) {
 	pids, err := n.cg.pids()
 	if err != nil {
 		return nil, fmt.Errorf("list processes of %s: %w", n.Name, err)
 	}
-	var all []found
+	var all []procs.Process
 	for _, pid := range pids {
-		dir := fmt.Sprintf("/proc/%d", pid)
-		stat, err := os.ReadFile(filepath.Join(dir, "stat"))
-		if err != nil {
-			continue // gone meanwhile
-		}
-		cmdline, err := os.ReadFile(filepath.Join(dir, "cmdline"))
-		if err != nil {
-			continue
-		}
-		_, parent, _, err := parseStat(string(stat))
+		p, ok, err := procs.Read(pid)
 		if err != nil {
 			return nil, err
 		}
-		all = append(all, found{pid: pid, parent: parent,
-			argv: strings.Split(strings.TrimSuffix(string(cmdline), "\x00"), "\x00")})
+		if ok {
+			all = append(all, p)
+		}
 	}
 	return all, nil
 }
 
-// tree returns the process and its descendants.
-func tree(all []found, root int) []int {
-	pids := []int{root}
-	for i := 0; i < len(pids); i++ {
-		for _, p := range all {
-			if p.parent == pids[i] {
-				pids = append(pids, p.pid)
-			}
-		}
-	}
-	return pids
-}
-
-// signalAll sends a signal to processes; one that is gone already is fine.
-func signalAll(pids []int, s syscall.Signal) error {
-	var errs []error
-	for _, pid := range pids {
-		if err := syscall.Kill(pid, s); err != nil && !errors.Is(err, syscall.ESRCH) {
-			errs = append(errs, fmt.Errorf("send %v to %d: %w", s, pid, err))
-		}
-	}
-	return errors.Join(errs...)
-}
-
 // awaitProcesses waits until perdure's processes on the node are as wanted.
-func (n *Node) awaitProcesses(ctx context.Context, wanted func([]found) bool) error {
+func (n *Node) awaitProcesses(ctx context.Context, wanted func([]procs.Process) bool) error {
 	ticker := time.NewTicker(5 * time.Millisecond)
 	defer ticker.Stop()
 	for {

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/perdure-ha/perdure/internal/lab/procs"
 	"github.com/perdure-ha/perdure/internal/lab/webserver"
 )
 
@@ -93,10 +94,10 @@ func (l *Lab) resourceTree(node, resource string) ([]int, error) {
 		return nil, err
 	}
 	// The number may be an old one and belong to another machine's process now.
-	if !slices.ContainsFunc(all, func(p found) bool { return p.pid == pid }) {
+	if !slices.ContainsFunc(all, func(p procs.Process) bool { return p.PID == pid }) {
 		return nil, fmt.Errorf("%s doesn't run on %s: pid %d is gone", resource, node, pid)
 	}
-	return tree(all, pid), nil
+	return procs.Tree(all, pid), nil
 }
 
 // KillResource ends a resource's processes without warning.
@@ -108,7 +109,7 @@ func (l *Lab) KillResource(_ context.Context, node, resource string, mainOnly bo
 	if mainOnly {
 		pids = pids[:1]
 	}
-	return signalAll(pids, syscall.SIGKILL)
+	return procs.Signal(pids, syscall.SIGKILL)
 }
 
 // HangResource stops a resource's processes, or continues them.
@@ -118,9 +119,9 @@ func (l *Lab) HangResource(_ context.Context, node, resource string, hang bool) 
 		return err
 	}
 	if hang {
-		return signalAll(pids, syscall.SIGSTOP)
+		return procs.Signal(pids, syscall.SIGSTOP)
 	}
-	return signalAll(pids, syscall.SIGCONT)
+	return procs.Signal(pids, syscall.SIGCONT)
 }
 
 // HangWorkers stops a resource's processes except the main one.
@@ -132,7 +133,7 @@ func (l *Lab) HangWorkers(_ context.Context, node, resource string) error {
 	if len(pids) < 2 {
 		return fmt.Errorf("%s on %s is one process alone: it has no workers", resource, node)
 	}
-	return signalAll(pids[1:], syscall.SIGSTOP)
+	return procs.Signal(pids[1:], syscall.SIGSTOP)
 }
 
 // FailStart makes starts of the resource fail on a node, over boots, until

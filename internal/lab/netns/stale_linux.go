@@ -9,6 +9,8 @@ import (
 	"strings"
 	"sync/atomic"
 	"syscall"
+
+	"github.com/perdure-ha/perdure/internal/lab/procs"
 )
 
 // namePrefix begins the names of a lab's cgroup and directory. The whole is
@@ -55,32 +57,11 @@ func alive(name string) bool {
 }
 
 func startTime(pid int) (uint64, error) {
-	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
-	if err != nil {
-		return 0, err
+	p, ok, err := procs.Read(pid)
+	if err == nil && !ok {
+		err = os.ErrNotExist
 	}
-	_, _, start, err := parseStat(string(stat))
-	return start, err
-}
-
-// parseStat reads name, parent and start time (in ticks since boot).
-// Source: proc_pid_stat(5), fields 2, 4 and 22.
-func parseStat(stat string) (name string, parent int, start uint64, err error) {
-	begin, end := strings.IndexByte(stat, '('), strings.LastIndexByte(stat, ')')
-	if begin < 0 || end < begin {
-		return "", 0, 0, fmt.Errorf("read process state: no name in %q", stat)
-	}
-	fields := strings.Fields(stat[end+1:])
-	if len(fields) < 20 {
-		return "", 0, 0, fmt.Errorf("read process state: %d fields after the name, need 20", len(fields))
-	}
-	if parent, err = strconv.Atoi(fields[1]); err != nil {
-		return "", 0, 0, fmt.Errorf("read process state: parent: %w", err)
-	}
-	if start, err = strconv.ParseUint(fields[19], 10, 64); err != nil {
-		return "", 0, 0, fmt.Errorf("read process state: start time: %w", err)
-	}
-	return stat[begin+1 : end], parent, start, nil
+	return p.Start, err
 }
 
 // removeStale removes what labs of dead processes left: their processes,
