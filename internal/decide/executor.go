@@ -68,7 +68,7 @@ func (x *Executor) Lease(now cluster.Instant, valid bool) {
 	if valid {
 		for _, r := range x.runs {
 			r.gap = true
-			if r.inherited {
+			if r.inherited && !r.lost {
 				r.doubtAll() // what was found may be gone again
 			}
 		}
