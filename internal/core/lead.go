@@ -96,7 +96,7 @@ func (c *Core) observe(now cluster.Instant) []decide.View {
 		if p := c.peers[id]; p != nil && p.beat.Leaving {
 			leaving = true // it takes nothing over
 		}
-		v := decide.View{Node: id, Reachable: c.reachable(now, id) && !leaving}
+		v := decide.View{Node: id, Reachable: c.reachable(now, id), Leaving: leaving}
 		l.views = append(l.views, v)
 	}
 	return l.views

@@ -38,6 +38,8 @@ type View struct {
 	Node cluster.NodeID
 	// Reachable reports whether it was heard on any comm path recently.
 	Reachable bool
+	// Leaving: it is being stopped and takes nothing over.
+	Leaving   bool
 	Readiness Readiness
 }
 

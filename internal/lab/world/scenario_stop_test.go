@@ -154,3 +154,23 @@ func TestScenarioWatchdog(t *testing.T) {
 	s.until("reset", 4*scenarioD, func() bool { return a.boot > boot && a.power })
 	s.all()
 }
+
+// The last node stops in order: what nobody can take stays wanted, and isn't
+// given back to the one that goes.
+func TestScenarioLastNodeStops(t *testing.T) {
+	s := newStage(t, Config{Seed: 9, Nodes: 2, Witnesses: 1, Hierarchies: 2})
+	a, b := s.nodes[0], s.nodes[1]
+	b.powerOff()
+	s.until("all on a", 4*scenarioD, func() bool { return a.serves(0) && a.serves(1) })
+	s.until("led by a", 4*scenarioD, func() bool { return a.core.View(a.local()).Leader == a.id })
+	a.stop(stopMove)
+	s.until("gone", 4*scenarioD, func() bool { return a.core == nil && a.guardian == nil })
+	for _, h := range s.newest().Hierarchies {
+		if h.Epoch > 3 || h.Want != cluster.WantInService {
+			t.Errorf("%s is wanted %s after %d assignments", h.Name, h.Want, h.Epoch)
+		}
+	}
+	b.powerOn()
+	s.until("in service on b", 10*scenarioD, func() bool { return b.serves(0) && b.serves(1) })
+	s.all()
+}
