@@ -226,3 +226,33 @@ func TestWitnessHandsOver(t *testing.T) {
 		b.run(benchD)
 	}
 }
+
+// A node isn't removed while something is being assigned to it: the removal
+// would be applied after the assignment, and nobody could take it away any more.
+func TestNoRemovalAcrossAnAssignment(t *testing.T) {
+	b := newBench(t, aNode, aNode, aNode)
+	b.until("admitted", b.present)
+	lead := b.leader()
+	x := b.others(lead)[0]
+	ask := func(c cluster.Command) { b.step(lead.self, Propose{Command: c}) }
+	ask(cluster.Command{ID: 1, CreateHierarchy: &cluster.CreateHierarchy{Name: "web", Nodes: []cluster.NodeID{x.self}}})
+	b.run(benchD)
+	b.slow[lead.self] = true
+	ask(cluster.Command{ID: 2, SetWant: &cluster.SetWant{Hierarchy: "web", Want: cluster.WantInService}})
+	ask(cluster.Command{ID: 3, Assign: &cluster.Assign{Hierarchy: "web", Node: x.self, Generation: 1}})
+	ask(cluster.Command{ID: 4, Member: &cluster.Member{Node: x.self, As: cluster.AsNothing}})
+	b.slow[lead.self] = false
+	b.step(lead.self, Persisted{ID: b.written[lead.self].ID})
+	b.run(2 * benchD)
+	if h := lead.state.Hierarchy("web"); h.Owner != x.self {
+		t.Fatalf("web is owned by %v", h.Owner)
+	}
+	if lead.state.Node(x.self) == nil {
+		t.Fatal("the owner was removed")
+	}
+	for _, r := range b.all[lead.self].Replies {
+		if r.ID == 4 && r.Result.Refusal.Code != cluster.RefusedOwns {
+			t.Errorf("the removal: %+v", r.Result)
+		}
+	}
+}

@@ -182,6 +182,9 @@ func (c *Core) proposeConf(now cluster.Instant, from cluster.NodeID, cmd *cluste
 		}
 		return
 	}
+	if cmd.Member.As == cluster.AsNothing && !c.quiet() {
+		return // what is under way may give it something; the proposer asks again
+	}
 	if cmd.Member.Node == c.self && cmd.Member.As != cluster.AsVoter && len(c.state.Voters) > 1 {
 		c.handOver(now) // the proposer asks the next leader
 		return
@@ -214,6 +217,12 @@ func (c *Core) confKnown(now cluster.Instant) int {
 		}
 	}
 	return n
+}
+
+// quiet reports whether everything that this leader proposed is applied, so that
+// the state that it sees is the one that its next proposal will meet.
+func (c *Core) quiet() bool {
+	return !c.disk.busy && !c.raft.node.HasReady() && c.log.last() == c.state.Applied
 }
 
 func unmarshal(b []byte, m proto.Message) error { return proto.Unmarshal(b, m) }

@@ -35,7 +35,7 @@ func request(ctx context.Context, dial Dial) (node string, err error) {
 		return "", err
 	}
 	defer func() {
-		if tcp, ok := conn.(*net.TCPConn); ok && err != nil {
+		if tcp, ok := conn.(interface{ SetLinger(int) error }); ok && err != nil {
 			// No farewell to a peer that doesn't answer: it would be sent again
 			// for minutes.
 			_ = tcp.SetLinger(0)

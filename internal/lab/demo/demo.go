@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"github.com/perdure-ha/perdure/internal/cluster"
@@ -32,6 +33,8 @@ type Options struct {
 	Terminal bool
 	// Keep leaves the logs of the nodes.
 	Keep bool
+	// Confined asks for what an ordinary user can have, also as root.
+	Confined bool
 }
 
 func (o Options) timing() cluster.Timing {
@@ -49,13 +52,20 @@ type Report struct {
 	Detection time.Duration `json:"detection"`
 	Survived  bool          `json:"survived"`
 	Results   []Result      `json:"results"`
+	// Skipped are the faults that can't be injected here.
+	Skipped []string `json:"skipped,omitempty"`
 }
 
-// openStage builds a stage; witness asks for two nodes and a witness.
-type openStage func(ctx context.Context, o Options, witness bool) (Stage, error)
-
 // Run runs the demo. It returns ErrNotSurvived if a fault wasn't survived.
-func Run(ctx context.Context, o Options) error { return run(ctx, o, open) }
+func Run(ctx context.Context, o Options) error {
+	if o.Live == nil {
+		o.Live = io.Discard
+	}
+	if why := confined(o); why != nil {
+		fmt.Fprintf(o.Live, words["confined"].In(o.Lang)+"\n", why)
+	}
+	return run(ctx, o, open)
+}
 
 func run(ctx context.Context, o Options, open openStage) (err error) {
 	scenarios, err := Find(o.Faults)
@@ -67,9 +77,9 @@ func run(ctx context.Context, o Options, open openStage) (err error) {
 	}
 	show := newLive(o.Live, o.Terminal, o.Lang, len(scenarios))
 	defer show.close()
-
 	troupe := troupe{options: o, open: open, say: show.note}
 	defer func() { err = errors.Join(err, troupe.close()) }()
+
 	report := Report{Detection: o.timing().Detection, Survived: true}
 	why := ""
 	for i, s := range scenarios {
@@ -77,15 +87,14 @@ func run(ctx context.Context, o Options, open openStage) (err error) {
 		if err != nil {
 			return err
 		}
-		show.next(i+1, stage.Client(), lengthOf(scenarios[i:], o.timing()))
-		runner := Runner{Stage: stage, Timing: o.timing(), Say: show.say}
-		result, err := runner.Run(ctx, s)
-		if ctx.Err() != nil {
-			return err
+		if !playable(stage, s) {
+			report.Skipped = append(report.Skipped, s.Name)
+			continue
 		}
+		show.next(i+1, stage.Client(), lengthOf(scenarios[i:], o.timing()))
+		result, err := troupe.playOne(ctx, s, show.say)
 		if err != nil {
-			result.Problems = append(result.Problems, "it couldn't be played to its end: "+err.Error())
-			result.Broken = true
+			return err
 		}
 		report.Results = append(report.Results, result)
 		report.Survived = report.Survived && result.Survived()
@@ -100,11 +109,14 @@ func run(ctx context.Context, o Options, open openStage) (err error) {
 			}
 		}
 	}
+	show.calm()
 	if err := write(o, report, why); err != nil {
 		return err
 	}
 	if !o.Once {
-		troupe.play(ctx, show)
+		if err := troupe.stay(ctx); err != nil {
+			return err
+		}
 	}
 	if !report.Survived {
 		return ErrNotSurvived
@@ -129,57 +141,15 @@ func write(o Options, report Report, why string) error {
 	if err := WriteTable(o.Out, o.Lang, report.Results); err != nil {
 		return err
 	}
+	if len(report.Skipped) > 0 {
+		text := wrap(fmt.Sprintf(words["skipped"].In(o.Lang), strings.Join(report.Skipped, ", ")), widthAll)
+		if _, err := fmt.Fprintf(o.Out, "\n%s\n", text); err != nil {
+			return err
+		}
+	}
 	if why != "" {
 		_, err := fmt.Fprintf(o.Out, "\nperdure why %s\n%s", Hierarchy, why)
 		return err
 	}
 	return nil
-}
-
-// troupe holds the stage in use: one at a time, so that they don't disturb
-// each other's time.
-type troupe struct {
-	options Options
-	open    openStage
-	say     func(format string, args ...any)
-	current Stage
-	witness bool
-}
-
-func (t *troupe) stage(ctx context.Context, witness bool) (Stage, error) {
-	if t.current != nil && t.witness == witness {
-		return t.current, nil
-	}
-	if err := t.close(); err != nil {
-		return nil, err
-	}
-	stage, err := t.open(ctx, t.options, witness)
-	if err != nil {
-		return nil, fmt.Errorf("build the cluster: %w", err)
-	}
-	t.current, t.witness = stage, witness
-	return stage, nil
-}
-
-func (t *troupe) close() error {
-	if t.current == nil {
-		return nil
-	}
-	err := t.current.Close()
-	if kept := t.current.Kept(); kept != "" {
-		t.say("logs and state of the nodes: %s", kept)
-	}
-	t.current = nil
-	return err
-}
-
-// play leaves the cluster up until ctx ends.
-func (t *troupe) play(ctx context.Context, show *live) {
-	if t.current == nil {
-		return
-	}
-	for _, line := range t.current.Enter() {
-		show.note("%s", line)
-	}
-	<-ctx.Done()
 }

@@ -113,7 +113,8 @@ func (f *fake) Client() *client.Client                  { return f.client }
 func (f *fake) Prober() *client.Prober                  { return f.prober }
 func (f *fake) Starts() (int, error)                    { f.mu.Lock(); defer f.mu.Unlock(); return f.starts, nil }
 func (f *fake) Why(context.Context) (string, error)     { return "because\n", nil }
-func (f *fake) Enter() []string                         { return []string{"come in"} }
+func (f *fake) Enter() ([]string, error)                { return []string{"come in"}, nil }
+func (f *fake) Has() Equipment                          { return Equipment{} }
 func (f *fake) Kept() string                            { return "" }
 func (f *fake) SaveState(context.Context, string) error { return nil }
 

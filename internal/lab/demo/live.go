@@ -3,6 +3,7 @@ package demo
 import (
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 	"time"
 
@@ -54,7 +55,30 @@ func (l *live) say(h Happening) {
 	defer l.mu.Unlock()
 	l.now = h
 	if !l.terminal && h.What != "" {
-		fmt.Fprintf(l.out, "[%2d/%d] %6.1f s  %s: %s\n", l.number, l.total, time.Since(l.began).Seconds(), h.Scenario.Name, h.What)
+		fmt.Fprintf(l.out, "[%2d/%d] %6.1f s  %s: %s\n", l.number, l.total, time.Since(l.began).Seconds(), h.Scenario.Name, said(h.What, l.lang))
+	}
+}
+
+// said is what happens in words.
+func said(what, lang string) string {
+	goal, more, _ := strings.Cut(what, ": ")
+	text, ok := words["goal "+goal]
+	switch {
+	case !ok:
+		return what // a fault, in its printed form
+	case more != "":
+		return text.In(lang) + ": " + more
+	}
+	return text.In(lang)
+}
+
+// calm ends the live line: everything was played.
+func (l *live) calm() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.client = nil
+	if l.terminal {
+		fmt.Fprint(l.out, "\r\x1b[K")
 	}
 }
 
@@ -104,5 +128,5 @@ func (l *live) line() string {
 		state = fmt.Sprintf("○ %.1f s", silent.Seconds())
 	}
 	left := max(l.left-time.Since(l.began), 0).Round(time.Second)
-	return fmt.Sprintf("[%2d/%d, %v] %s · %s · %s", l.number, l.total, left, l.now.Scenario.Title.In(l.lang), l.now.What, state)
+	return fmt.Sprintf("[%2d/%d, %v] %s · %s · %s", l.number, l.total, left, l.now.Scenario.Title.In(l.lang), said(l.now.What, l.lang), state)
 }

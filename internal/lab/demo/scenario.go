@@ -104,8 +104,10 @@ type Scenario struct {
 	Witness bool
 	// Workers: the server must have processes beside its main one.
 	Workers bool
-	Steps   []Step
-	Expect  func(t cluster.Timing) Expectation
+	// Gate: only an address gate in the kernel can silence the node in time.
+	Gate   bool
+	Steps  []Step
+	Expect func(t cluster.Timing) Expectation
 }
 
 // Check finds mistakes in the scenario itself.

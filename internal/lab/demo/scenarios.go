@@ -224,7 +224,7 @@ func freezeScenarios() []Scenario {
 		},
 		{
 			Name: "frozen-20s", Title: Text{"owner frozen for 20 s, then thawed", "稼働系ノードの 20 秒間の停止と復帰"},
-			Steps: []Step{{Do: "freeze owner for 20s", Await: Served, Wait: watch}},
+			Steps: []Step{{Do: "freeze owner for 20s", Await: Served, Wait: watch}}, Gate: true,
 			Expect: func(t cluster.Timing) Expectation {
 				if t.Gate() > 20*time.Second {
 					return Expectation{Place: Stays, Outage: Span{Plus: 21 * time.Second}}

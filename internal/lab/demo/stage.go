@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/perdure-ha/perdure/internal/lab/client"
+	"github.com/perdure-ha/perdure/internal/lab/fault"
 )
 
 // Stage is a cluster with its witnesses of truth. Means for faults are found
@@ -14,6 +15,8 @@ type Stage interface {
 	// Client is the one outside, and Prober asks at every node's door.
 	Client() *client.Client
 	Prober() *client.Prober
+	// Has says what the stage has beside means for faults.
+	Has() Equipment
 	// Refresh forgets what earlier failures left in the way of the service.
 	Refresh(ctx context.Context) error
 	// Ready waits until every node that is on is a member, nothing is pending
@@ -23,11 +26,35 @@ type Stage interface {
 	Starts() (int, error)
 	// Why is the cluster's own account of what it did.
 	Why(ctx context.Context) (string, error)
-	// Enter tells a person how to get onto the nodes and at the logs.
-	Enter() []string
+	// Enter makes a script for each node, in their order, that runs perdure
+	// there; without arguments a shell.
+	Enter() ([]string, error)
 	// Close ends everything and leaves nothing behind, except what was to be
 	// kept.
 	Close() error
 	// Kept is where the nodes' files are after Close, or empty.
 	Kept() string
+}
+
+// Equipment is what some scenarios need.
+type Equipment struct {
+	// Workers: the server has processes beside its main one.
+	Workers bool
+	// Gate: an address gate in the kernel silences nodes that don't run.
+	Gate bool
+}
+
+// playable reports whether a stage has all that a scenario needs.
+func playable(stage Stage, s Scenario) bool {
+	has := stage.Has()
+	if s.Workers && !has.Workers || s.Gate && !has.Gate {
+		return false
+	}
+	for _, step := range s.Steps {
+		f, err := fault.Parse(step.Do)
+		if err == nil && !fault.Can(stage, f) {
+			return false
+		}
+	}
+	return true
 }

@@ -3,7 +3,6 @@ package demo
 import (
 	"context"
 	"errors"
-	"fmt"
 	"sync"
 	"time"
 
@@ -23,6 +22,8 @@ const (
 type labStage struct {
 	*netns.Lab
 	nodes  []string
+	lang   string
+	has    Equipment
 	client *client.Client
 	prober *client.Prober
 
@@ -33,21 +34,41 @@ type labStage struct {
 }
 
 // open builds a cluster of three nodes, or two and a witness, that protects a
-// web server, and begins to watch it.
-func open(ctx context.Context, o Options, witness bool) (_ Stage, err error) {
-	nodes, hosts := []string{"n1", "n2", "n3"}, []string{"n1", "n2", "n3"}
-	cluster := netns.ClusterOptions{Detection: o.Detection}
-	if witness {
-		nodes, hosts = []string{"n1", "n2", "w1"}, []string{"n1", "n2"}
-		cluster.Witness = "w1"
+// web server, and begins to watch it: in namespaces where that is possible.
+func open(ctx context.Context, o Options, witness bool) (Stage, error) {
+	if why := confined(o); why != nil {
+		return openLocal(ctx, o, witness)
 	}
+	return openLab(ctx, o, witness)
+}
+
+// confined says why the nodes can't live in namespaces; nil: they can.
+func confined(o Options) error {
+	if o.Confined {
+		return errors.New("it was asked for")
+	}
+	return netns.Usable()
+}
+
+// cast names the nodes, those of them that may have the service, and the witness.
+func cast(witness bool) (nodes, hosts []string, name string) {
+	if witness {
+		return []string{"n1", "n2", "w1"}, []string{"n1", "n2"}, "w1"
+	}
+	return []string{"n1", "n2", "n3"}, []string{"n1", "n2", "n3"}, ""
+}
+
+// openLab builds the cluster in the process lab.
+func openLab(ctx context.Context, o Options, witness bool) (_ Stage, err error) {
+	nodes, hosts, name := cast(witness)
+	cluster := netns.ClusterOptions{Detection: o.Detection, Witness: name}
 	ctx, cancel := context.WithTimeout(ctx, buildWait)
 	defer cancel()
 	lab, err := netns.New(ctx, netns.Options{Nodes: nodes, Perdure: o.Binary, Keep: o.Keep})
 	if err != nil {
 		return nil, err
 	}
-	s := &labStage{Lab: lab, nodes: nodes, watching: make(chan error, 1)}
+	s := &labStage{Lab: lab, nodes: nodes, lang: o.Lang, watching: make(chan error, 1)}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, s.Close())
@@ -57,6 +78,7 @@ func open(ctx context.Context, o Options, witness bool) (_ Stage, err error) {
 	if err != nil {
 		return nil, err
 	}
+	s.has = Equipment{Gate: true, Workers: server.Workers()}
 	argv, err := lab.UseWeb(Server, server, false)
 	if err != nil {
 		return nil, err
@@ -81,6 +103,8 @@ func (s *labStage) watch() {
 	go func() { s.watching <- s.WatchARP(ctx, clock, arpInterval, s.prober.Add) }()
 }
 
+func (s *labStage) Has() Equipment { return s.has }
+
 func (s *labStage) Nodes() []string        { return s.nodes }
 func (s *labStage) Client() *client.Client { return s.client }
 func (s *labStage) Prober() *client.Prober { return s.prober }
@@ -97,16 +121,20 @@ func (s *labStage) Ready(ctx context.Context, wanting func(error)) error {
 	return err
 }
 
-func (s *labStage) Why(ctx context.Context) (string, error) { return s.Operator().Why(ctx, Hierarchy) }
+func (s *labStage) Why(ctx context.Context) (string, error) {
+	return s.Operator().Why(ctx, Hierarchy, s.lang)
+}
 
-func (s *labStage) Enter() []string {
-	lines := []string{fmt.Sprintf("logs and state: %s", s.Dir())}
+func (s *labStage) Enter() ([]string, error) {
+	var scripts []string
 	for _, n := range s.Lab.Nodes() {
-		if way := n.Enter(); way != "" {
-			lines = append(lines, n.Name+": "+way)
+		path, err := n.Enter()
+		if err != nil {
+			return nil, err
 		}
+		scripts = append(scripts, path)
 	}
-	return lines
+	return scripts, nil
 }
 
 func (s *labStage) Kept() string { return s.KeptDir() }

@@ -31,6 +31,21 @@ var words = map[string]Text{
 	"none":    {"none", "なし"},
 	"ok":      {"ok", "合格"},
 	"bad":     {"BAD", "不合格"},
+
+	// Goals and waits of the live line.
+	"goal " + string(Ready):  {"waits until the cluster is whole", "クラスターの回復待ち"},
+	"goal " + string(Served): {"waits for service", "サービスの応答待ち"},
+	"goal " + string(Moved):  {"waits for service on another node", "他ノードでの応答待ち"},
+	"goal watch":             {"watches", "監視中"},
+
+	"confined": {"Nodes are processes on loopback addresses, without a virtual address: %v.", "ノードはループバックアドレス上のプロセスとして動作し、仮想アドレスはありません: %v"},
+	"skipped": {"Not here, because these need root, network namespaces and nftables (sudo make demo): %s.",
+		"root 権限、ネットワーク名前空間、nftables が必要なため省略 (sudo make demo): %s"},
+	"kept":           {"logs and state of the nodes: %s", "ノードのログと状態: %s"},
+	"stay":           {"The cluster stays up until Ctrl-C. Each script runs perdure on its node:", "クラスターは Ctrl-C まで動作します。各スクリプトはそのノードで perdure を実行します:"},
+	"try-status":     {"see it live", "状態の監視"},
+	"try-switchover": {"move the service", "サービスの移動"},
+	"try-why":        {"how it came to be there", "経緯の表示"},
 }
 
 // WriteTable writes the results for people, in at most 80 columns, with what
@@ -102,6 +117,23 @@ func cell(text string, width int, right bool) string {
 		return blanks + text
 	}
 	return text + blanks
+}
+
+// wrap breaks text at blanks into lines of at most width cells.
+func wrap(text string, width int) string {
+	var lines []string
+	line := ""
+	for _, word := range strings.Fields(text) {
+		if line != "" && message.Width(line)+1+message.Width(word) > width {
+			lines = append(lines, line)
+			line = ""
+		}
+		if line != "" {
+			line += " "
+		}
+		line += word
+	}
+	return strings.Join(append(lines, line), "\n")
 }
 
 // truncate cuts text to a width in cells.

@@ -21,6 +21,12 @@ func Apply(ctx context.Context, lab any, f Fault) error {
 	return nil
 }
 
+// Can reports whether a lab has means for a fault.
+func Can(lab any, f Fault) bool {
+	_, ok := actOf(lab, f)
+	return ok
+}
+
 type act func(context.Context) error
 
 // actOf finds the lab's means for a fault.

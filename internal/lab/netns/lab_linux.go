@@ -44,6 +44,22 @@ var (
 	_ fault.Members   = (*Lab)(nil)
 )
 
+// Usable says why no lab can be made here; nil: one can.
+func Usable() error {
+	if os.Geteuid() != 0 {
+		return errors.New("namespaces, cgroups and nftables need root")
+	}
+	if _, err := cgroupMount(); err != nil {
+		return err
+	}
+	f, err := newFabric([]string{"probe"})
+	if err != nil {
+		return err
+	}
+	f.close()
+	return nil
+}
+
 // New builds a lab and boots all its nodes. The caller must Close it. What labs
 // of dead processes left is removed first.
 func New(ctx context.Context, opts Options) (lab *Lab, err error) {

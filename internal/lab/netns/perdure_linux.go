@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"syscall"
 
@@ -154,13 +156,23 @@ func (l *Lab) Switchover(ctx context.Context, hierarchy, node string) error {
 	return err
 }
 
-// Enter returns the command by which a person gets onto the node, or "" when
-// nothing runs there.
-func (n *Node) Enter() string {
-	all, err := n.processes()
-	if err != nil || len(all) == 0 {
-		return ""
+// enterScript runs perdure on a node, or a shell without arguments; whichever
+// process of the node comes first shows the way. The words are: cgroup, name,
+// environment, binary.
+const enterScript = `#!/bin/sh
+pid=$(head -n 1 %[1]q/cgroup.procs 2>/dev/null)
+[ -n "$pid" ] || { echo "%[2]s is off" >&2; exit 1; }
+[ $# -gt 0 ] && set -- %[4]q "$@" || set -- "${SHELL:-/bin/sh}"
+exec nsenter -t "$pid" -n -m -u env %[3]s "$@"
+`
+
+// Enter writes a script by which a person gets onto the node, and returns its
+// path.
+func (n *Node) Enter() (string, error) {
+	path := filepath.Join(n.lab.dir, n.Name+".sh")
+	text := fmt.Sprintf(enterScript, string(n.initCgroup()), n.Name, strings.Join(n.env(), " "), n.lab.opts.Perdure)
+	if err := os.WriteFile(path, []byte(text), 0o700); err != nil {
+		return "", fmt.Errorf("write the script for %s: %w", n.Name, err)
 	}
-	env := "env " + strings.Join(n.env(), " ")
-	return fmt.Sprintf("nsenter -t %d -n -m -u %s sh", all[0].PID, env)
+	return path, nil
 }

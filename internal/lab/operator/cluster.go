@@ -166,11 +166,11 @@ func (c *Cluster) ClearFailures(ctx context.Context, hierarchy string) error {
 	return err
 }
 
-// Why asks any node for the account of a hierarchy.
-func (c *Cluster) Why(ctx context.Context, hierarchy string) (string, error) {
+// Why asks any node for the account of a hierarchy, in a language.
+func (c *Cluster) Why(ctx context.Context, hierarchy, lang string) (string, error) {
 	member, err := c.Member(ctx, nil)
 	if err != nil {
 		return "", err
 	}
-	return member.Perdure(ctx, "why", hierarchy)
+	return member.Perdure(ctx, "why", hierarchy, "--lang", lang)
 }

@@ -28,6 +28,9 @@ func NginxConfig(site Site) string {
 	line("  keepalive_timeout 0;")
 	line("  server {")
 	line("    listen %s;", site.Listen)
+	if site.Check.IsValid() {
+		line("    listen %s reuseport;", site.Check)
+	}
 	line("    default_type text/plain;")
 	line("    location / {")
 	line("      add_header X-Node %q always;", site.Node)

@@ -31,35 +31,48 @@ func serve(dir string) error {
 	if err != nil {
 		return fmt.Errorf("read configuration: %w", err)
 	}
-	node, listen, err := parseConf(string(conf))
+	site, err := parseConf(string(conf))
 	if err != nil {
 		return fmt.Errorf("read configuration in %s: %w", dir, err)
 	}
-	l, err := net.Listen("tcp", listen.String())
+	l, err := net.Listen("tcp", site.Listen.String())
 	if err != nil {
 		return err
+	}
+	server := &http.Server{
+		ReadHeaderTimeout: 10 * time.Second,
+		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("X-Node", site.Node)
+			w.Header().Set("Content-Type", "text/plain")
+			_, _ = io.WriteString(w, site.Node+"\n")
+		}),
+	}
+	server.SetKeepAlivesEnabled(false)
+	ended := make(chan error, 2)
+	if site.Check.IsValid() {
+		shared, err := listenShared(site.Check)
+		if err != nil {
+			return err
+		}
+		go func() { ended <- server.Serve(shared) }()
 	}
 	pidfile := Site{Dir: dir}.Pidfile()
 	if err := os.WriteFile(pidfile, []byte(strconv.Itoa(os.Getpid())+"\n"), 0o600); err != nil {
 		return fmt.Errorf("write pid file: %w", err)
 	}
-	server := &http.Server{
-		ReadHeaderTimeout: 10 * time.Second,
-		Handler: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-			w.Header().Set("X-Node", node)
-			w.Header().Set("Content-Type", "text/plain")
-			_, _ = io.WriteString(w, node+"\n")
-		}),
-	}
-	server.SetKeepAlivesEnabled(false)
-	return server.Serve(l)
+	go func() { ended <- server.Serve(l) }()
+	return <-ended
 }
 
-func parseConf(conf string) (node string, listen netip.AddrPort, err error) {
-	node, addr, ok := strings.Cut(strings.TrimSpace(conf), " ")
-	if !ok || node == "" {
-		return "", netip.AddrPort{}, fmt.Errorf("%q is not a node and an address", conf)
+// parseConf reads what [Site.conf] writes.
+func parseConf(conf string) (site Site, err error) {
+	fields := strings.Fields(conf)
+	if len(fields) < 2 || len(fields) > 3 {
+		return Site{}, fmt.Errorf("%q is not a node and its addresses", conf)
 	}
-	listen, err = netip.ParseAddrPort(addr)
-	return node, listen, err
+	site.Node = fields[0]
+	if site.Listen, err = netip.ParseAddrPort(fields[1]); err == nil && len(fields) == 3 {
+		site.Check, err = netip.ParseAddrPort(fields[2])
+	}
+	return site, err
 }

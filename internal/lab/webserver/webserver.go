@@ -14,8 +14,21 @@ type Site struct {
 	Node string
 	// Listen is the address to serve on. An unspecified IP listens on all.
 	Listen netip.AddrPort
+	// Check is one more address to serve on, if it is valid. Servers of several
+	// nodes on one machine may share it: then one of them answers.
+	Check netip.AddrPort
 	// Dir holds configuration, pid file and logs. It must exist.
 	Dir string
+}
+
+// conf is the configuration of our own server: node, address, and the one that
+// is shared.
+func (s Site) conf() string {
+	text := s.Node + " " + s.Listen.String()
+	if s.Check.IsValid() {
+		text += " " + s.Check.String()
+	}
+	return text + "\n"
 }
 
 // Pidfile is where the server's main process writes its id.
@@ -58,6 +71,9 @@ func Own() (Server, error) {
 	return Server{Name: "own", path: self}, nil
 }
 
+// Workers reports whether the server has processes beside its main one.
+func (s Server) Workers() bool { return s.Name == "nginx" }
+
 // Prepare writes the site's files and returns the command that starts the
 // server in the foreground: a script that counts the start and looks for the
 // fail file first, so that the start can be made to fail on one node. seen is
@@ -68,7 +84,7 @@ func (s Server) Prepare(site Site, seen string) (argv []string, err error) {
 		there.Dir = seen
 	}
 	var program []string
-	conf, text := filepath.Join(site.Dir, "own.conf"), site.Node+" "+site.Listen.String()+"\n"
+	conf, text := filepath.Join(site.Dir, "own.conf"), site.conf()
 	if s.Name == "nginx" {
 		conf, text = filepath.Join(site.Dir, "nginx.conf"), NginxConfig(there)
 		program = []string{s.path, "-c", filepath.Join(there.Dir, "nginx.conf"), "-e", filepath.Join(there.Dir, "web.log")}

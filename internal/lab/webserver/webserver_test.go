@@ -54,6 +54,9 @@ func TestServers(t *testing.T) {
 
 func testServer(t *testing.T, s Server) {
 	site := Site{Node: "n1", Listen: freePort(t), Dir: t.TempDir()}
+	if runtime.GOOS == "linux" {
+		site.Check = freePort(t)
+	}
 	argv, err := s.Prepare(site, "")
 	if err != nil {
 		t.Fatal(err)
@@ -84,6 +87,9 @@ func testServer(t *testing.T, s Server) {
 	resp.Body.Close()
 	if err != nil || string(body) != "n1\n" || resp.Header.Get("X-Node") != "n1" || !resp.Close {
 		t.Errorf("reply %q, header %q, closing %v, %v", body, resp.Header.Get("X-Node"), resp.Close, err)
+	}
+	if site.Check.IsValid() {
+		firstReply(t, ctx, Site{Listen: site.Check, Dir: site.Dir}).Body.Close()
 	}
 	pid, err := os.ReadFile(site.Pidfile())
 	if err != nil || strings.TrimSpace(string(pid)) != strconv.Itoa(cmd.Process.Pid) {
@@ -117,10 +123,11 @@ func firstReply(t *testing.T, ctx context.Context, site Site) *http.Response {
 
 func FuzzParseConf(f *testing.F) {
 	f.Add("n1 127.0.0.1:80\n")
+	f.Add("n1 127.0.0.1:80 127.0.0.2:80\n")
 	f.Add("")
 	f.Fuzz(func(t *testing.T, conf string) {
-		if node, listen, err := parseConf(conf); err == nil && (node == "" || !listen.IsValid()) {
-			t.Errorf("%q gives %q %v", conf, node, listen)
+		if site, err := parseConf(conf); err == nil && (site.Node == "" || !site.Listen.IsValid()) {
+			t.Errorf("%q gives %+v", conf, site)
 		}
 	})
 }
