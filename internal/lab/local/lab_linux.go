@@ -25,8 +25,8 @@ const (
 	// perdurePort is where nodes listen on their comm path.
 	perdurePort = 7400
 	// hostNode is the last byte of the first node's address, hostCheck that of
-	// the shared one.
-	hostNode, hostCheck = 11, 100
+	// the shared one; hostSecond comes to a node's for its second comm path.
+	hostNode, hostCheck, hostSecond = 11, 100, 100
 )
 
 // Options describe a lab.

@@ -56,9 +56,13 @@ func (n *Node) On() bool {
 	return n.on
 }
 
-// PathArgs name the node's comm path.
+// PathArgs name the node's comm paths: two, as a safe cluster has, though nothing
+// can fail here that both don't share.
 func (n *Node) PathArgs() []string {
-	return []string{"--path", fmt.Sprintf("loopback=%s:%d", n.lab.addr(n.host), perdurePort)}
+	return []string{
+		"--path", fmt.Sprintf("one=%s:%d", n.lab.addr(n.host), perdurePort),
+		"--path", fmt.Sprintf("two=%s:%d", n.lab.addr(n.host+hostSecond), perdurePort),
+	}
 }
 
 // env is this process's, with what perdure on the node needs to know.

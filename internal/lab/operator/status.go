@@ -102,14 +102,18 @@ func (c *Cluster) awaitAnswer(ctx context.Context, n Node) error {
 func poll(ctx context.Context, what string, try func() error) error {
 	ticker := time.NewTicker(pollInterval)
 	defer ticker.Stop()
+	var last error
 	for {
 		err := try()
 		if err == nil {
 			return nil
 		}
+		if last == nil || ctx.Err() == nil {
+			last = err // an answer that came too late says less
+		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("wait for %s: %w; last: %w", what, context.Cause(ctx), err)
+			return fmt.Errorf("wait for %s: %w; last: %w", what, context.Cause(ctx), last)
 		case <-ticker.C:
 		}
 	}

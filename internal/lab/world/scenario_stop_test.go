@@ -58,7 +58,7 @@ func TestScenarioPlannedStopKeepsServices(t *testing.T) {
 // A node comes back from a planned stop and is cut off at every moment of it.
 // It is either still unmanaged, or its guardian holds the deadlines.
 func TestScenarioCutWhileManagedAgain(t *testing.T) {
-	for k := range 40 {
+	for k := range rounds(40) {
 		s := newStage(t, Config{Seed: uint64(k), Nodes: 3})
 		a := s.nodes[0]
 		a.stop(stopKeep)

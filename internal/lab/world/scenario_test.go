@@ -16,6 +16,15 @@ import (
 
 const scenarioD = cluster.DetectionBalanced
 
+// rounds is how often a scenario is played with other moments: less where all
+// takes ten times as long.
+func rounds(n int) int {
+	if underRace {
+		return n/5 + 1
+	}
+	return n
+}
+
 // stage is a world in a test.
 type stage struct {
 	*World
@@ -135,7 +144,7 @@ func TestScenarioTwoCutAThirdSeesBoth(t *testing.T) {
 // The leader gathers promises against A and dies before the eviction is
 // committed; A is heard again at that very moment.
 func TestScenarioLeaderChangesBetweenPromiseAndEviction(t *testing.T) {
-	for seed := range uint64(12) {
+	for seed := range uint64(rounds(12)) {
 		s := newStage(t, Config{Seed: seed, Nodes: 3})
 		a, b := s.nodes[0], s.nodes[1]
 		s.lead(b)
@@ -159,7 +168,7 @@ func TestScenarioLeaderChangesBetweenPromiseAndEviction(t *testing.T) {
 // An entry is on A and on the witness only; B is behind, A dies. The witness,
 // which never leads, brings B up to date and hands over.
 func TestScenarioOnlyTheWitnessHasIt(t *testing.T) {
-	for seed := range uint64(12) {
+	for seed := range uint64(rounds(12)) {
 		s := newStage(t, Config{Seed: seed, Nodes: 2, Witnesses: 1})
 		a, b, w := s.nodes[0], s.nodes[1], s.nodes[2]
 		s.lead(a)
@@ -193,7 +202,7 @@ func TestScenarioOnlyTheWitnessHasIt(t *testing.T) {
 // eviction. The old owner may answer for its remaining lease, and no longer.
 func TestScenarioHaltedOwner(t *testing.T) {
 	var worst time.Duration
-	for k := range 25 {
+	for k := range rounds(25) {
 		s := newStage(t, Config{Seed: uint64(k), Nodes: 3})
 		a := s.nodes[0]
 		s.run(time.Duration(k) * 11 * time.Millisecond)
@@ -220,7 +229,7 @@ func TestScenarioHaltedOwner(t *testing.T) {
 // The leader stands still, with or without its clock, between the promises and
 // the commit of the eviction, and goes on after others have acted.
 func TestScenarioHaltedEvictor(t *testing.T) {
-	for k := range 16 {
+	for k := range rounds(16) {
 		s := newStage(t, Config{Seed: uint64(k), Nodes: 3})
 		a, b := s.nodes[0], s.nodes[1]
 		s.lead(b)
@@ -245,7 +254,7 @@ func TestScenarioHaltedEvictor(t *testing.T) {
 // The detection time is lowered and voters change while the owner is heard only
 // by those who go; one voter restarts. Its lease is respected all the same.
 func TestScenarioVotersTurnOverBehindTheOwner(t *testing.T) {
-	for k := range 24 {
+	for k := range rounds(24) {
 		s := newStage(t, Config{Seed: uint64(k), Nodes: 5})
 		x := s.nodes[0]
 		s.lead(s.nodes[1+k%4])
