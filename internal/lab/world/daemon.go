@@ -70,6 +70,7 @@ func (n *node) send(eff *core.Effects) {
 	w := n.w
 	if eff.Beat != nil {
 		w.check.led(n, eff.Beat)
+		w.net.speaks(eff.Beat.Life)
 		var beat core.Event = core.BeatReceived{From: n.id, Beat: eff.Beat}
 		for _, to := range eff.BeatTo {
 			if i := w.index(to); i >= 0 {

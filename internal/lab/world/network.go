@@ -1,7 +1,6 @@
 package world
 
 import (
-	"slices"
 	"time"
 
 	"github.com/perdure-ha/perdure/internal/cluster"
@@ -13,7 +12,8 @@ type network struct {
 	w     *World
 	n     int
 	links []link
-	lives [][]uint64 // processes heard on each link, newest last
+	born  map[uint64]int // processes, numbered as they began to speak
+	heard []int          // the newest heard on each link
 }
 
 // link is one direction.
@@ -25,7 +25,7 @@ type link struct {
 }
 
 func newNetwork(w *World, n int) network {
-	net := network{w: w, n: n, links: make([]link, n*n), lives: make([][]uint64, n*n)}
+	net := network{w: w, n: n, links: make([]link, n*n), born: make(map[uint64]int), heard: make([]int, n*n)}
 	for i := range net.links {
 		net.links[i].delay = 200 * time.Microsecond
 	}
@@ -84,17 +84,22 @@ func (net *network) arrive(from, to int, ev core.Event) {
 }
 
 // inOrder is the comm paths' rule for sessions: once a newer process of a node
-// was heard, nothing of an older one is delivered.
+// was heard, nothing of an older one is delivered, not even what comes late and
+// for the first time (docs/design/commpaths.md).
 func (net *network) inOrder(from, to int, life uint64) bool {
-	lives := net.lives[from*net.n+to]
-	if len(lives) > 0 && lives[len(lives)-1] == life {
+	heard := &net.heard[from*net.n+to]
+	if born := net.born[life]; born >= *heard {
+		*heard = born
 		return true
 	}
-	if slices.Contains(lives, life) {
-		return false
+	return false
+}
+
+// speaks notes which processes are newer than others.
+func (net *network) speaks(life uint64) {
+	if _, known := net.born[life]; !known {
+		net.born[life] = len(net.born) + 1
 	}
-	net.lives[from*net.n+to] = append(lives, life)
-	return true
 }
 
 // index is the place of a node by its id; −1 if it is nobody's.
