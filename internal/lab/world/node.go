@@ -133,7 +133,7 @@ func (n *node) startDaemon() {
 		Self: n.id, Role: n.role, Seed: n.w.rand.Uint64(),
 		Disk: n.disk.read(), Software: "sim", Broken: n.w.cfg.Broken,
 	}
-	n.resets, n.unmanaged = false, false
+	n.resets, n.unmanaged, n.stopping = false, false, stopNot // it knows of no stop
 	if n.guardian != nil {
 		st := n.guardian.m.State()
 		cfg.Session, n.unmanaged, cfg.Unmanaged = st.Session, st.Unmanaged, st.Unmanaged
