@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/perdure-ha/perdure/internal/cli"
+	"github.com/perdure-ha/perdure/internal/lab/webserver"
 )
 
 // version is set by the linker: -X main.version=…
@@ -17,6 +18,9 @@ var version = "dev"
 func main() { os.Exit(run()) }
 
 func run() int {
+	if len(os.Args) == 3 && os.Args[1] == webserver.Argument {
+		return webserver.Main(os.Args[2]) // the service of the demo where there is no nginx
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	return cli.Main(ctx, os.Args[1:], cli.Stdio(), runners(), version)

@@ -71,7 +71,7 @@ func ordinary(t *testing.T, args ...string) *exec.Cmd {
 
 // TestOrdinaryUser plays what needs no privileges as a user without any.
 func TestOrdinaryUser(t *testing.T) {
-	faults := []string{"server-killed", "server-hung", "daemon-killed", "clean-stop", "switchover", "power-loss",
+	faults := []string{"server-killed", "daemon-killed", "switchover", "power-loss",
 		"frozen-2s", "corrupt-state", "frozen-20s", "isolated"}
 	cmd := ordinary(t, "demo", "--once", "--json", "--fault", strings.Join(faults, ","))
 	var out, live bytes.Buffer
@@ -83,7 +83,7 @@ func TestOrdinaryUser(t *testing.T) {
 	if err := json.Unmarshal(out.Bytes(), &report); err != nil {
 		t.Fatalf("%v: %s", err, out.String())
 	}
-	if !report.Survived || len(report.Results) != 8 || strings.Join(report.Skipped, " ") != "frozen-20s isolated" {
+	if !report.Survived || len(report.Results) != 6 || strings.Join(report.Skipped, " ") != "frozen-20s isolated" {
 		t.Errorf("%d results, skipped %v: %s", len(report.Results), report.Skipped, out.String())
 	}
 	for _, r := range report.Results {
