@@ -45,6 +45,13 @@ func Find(instance string) Tree {
 			os.Remove(base)
 			continue
 		}
+		// It may have been there, made by somebody with more rights.
+		f, err := os.OpenFile(filepath.Join(base, "cgroup.procs"), os.O_WRONLY, 0)
+		if err != nil {
+			reason = fmt.Sprintf("groups below %s belong to somebody else: %v", base, err)
+			continue
+		}
+		f.Close()
 		return Tree{base: base}
 	}
 	return Tree{reason: reason}
