@@ -28,8 +28,9 @@ func anywhere(outage Span) func(cluster.Timing) Expectation {
 	return func(cluster.Timing) Expectation { return Expectation{Place: Anywhere, Outage: outage} }
 }
 
-// unnoticed: nothing moves and no request is lost.
-var unnoticed = stays(Span{})
+// unnoticed: nothing moves, and nothing is lost that a stall of a small machine
+// (up to 0.2 s, seen on two busy cores) doesn't explain.
+var unnoticed = stays(Span{Plus: 300 * time.Millisecond})
 
 // watch is how long a state is watched in which nothing should happen: a lease
 // ends after one detection time, and whoever wanted to take over wrongly would
