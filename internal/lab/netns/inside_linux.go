@@ -2,6 +2,8 @@ package netns
 
 import (
 	"context"
+	"net"
+	"net/netip"
 	"time"
 
 	"github.com/vishvananda/netlink"
@@ -43,4 +45,15 @@ func (n *Node) LookInside(ctx context.Context) (Inside, error) {
 		in.Accepts = true
 	}
 	return in, nil
+}
+
+// Dial connects to the service's port on the node itself, from within.
+func (n *Node) Dial(ctx context.Context) (net.Conn, error) {
+	n.mu.Lock()
+	space := n.space
+	n.mu.Unlock()
+	if space == nil {
+		return nil, errOff
+	}
+	return space.dial(ctx, "", netip.AddrPortFrom(n.Addr(n.lab.opts.Networks[0]), n.lab.opts.Port))
 }

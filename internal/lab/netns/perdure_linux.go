@@ -60,6 +60,9 @@ func (n *Node) perdureProcesses(role string) ([]procs.Process, error) {
 	return procs.Perdure(all, n.lab.opts.Perdure, role), nil
 }
 
+// PerdureProcesses are guardian and daemon, or the witness.
+func (n *Node) PerdureProcesses() ([]procs.Process, error) { return n.perdureProcesses("") }
+
 func (l *Lab) signalPerdure(node, role string, s syscall.Signal) ([]procs.Process, error) {
 	n, err := l.Node(node)
 	if err != nil {
