@@ -7,6 +7,7 @@ DEMO_ARGS ?=
 SEEDS     ?= $(if $(SEED),1,1000)
 SEED      ?=
 TESTFLAGS ?=
+BENCH_ARGS ?=
 PACKAGES  ?= ./...
 
 # The version comes from git describe; Go's own stamp fails where the checkout
@@ -46,8 +47,8 @@ test: ## vet and all tests: unit, scenario, simulation, namespaces when root
 demo: build ## three nodes here, a real server, one fault after another; DEMO_ARGS=--once ends by itself
 	./bin/perdure demo $(DEMO_ARGS)
 
-bench: build ## outage, switchover and idle cost, medians of at least five
-	$(GO) test -run='^$$' -bench=. -benchtime=1x -count=5 -timeout=30m ./internal/...
+bench: build ## outages, switchover and idle cost from outside, medians of at least five (root)
+	$(GO) run ./internal/lab/bench $(BENCH_ARGS)
 
 lint: ## gofmt, vet for both systems, staticcheck
 	@unformatted=$$(find . -name '*.go' -not -path '*/testdata/*' -exec gofmt -l {} +); \

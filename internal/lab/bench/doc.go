@@ -1,4 +1,4 @@
-// Bench measures what is promised about speed and cost, on real processes in the
+// Command bench measures what is promised about speed and cost, on real processes in the
 // process lab, from outside: medians of at least five.
 //
 //	go run ./internal/lab/bench            the table
