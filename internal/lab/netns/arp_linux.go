@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"github.com/perdure-ha/perdure/internal/lab/client"
+	"github.com/perdure-ha/perdure/internal/lab/space"
 )
 
 // WatchARP asks every node alone for the service's address, every interval
@@ -21,7 +22,7 @@ func (l *Lab) WatchARP(ctx context.Context, clock client.Clock, interval time.Du
 		return fmt.Errorf("watch ARP: %w", err)
 	}
 	defer socket.Close()
-	release := context.AfterFunc(ctx, func() { _ = socket.SetDeadline(past) })
+	release := context.AfterFunc(ctx, func() { _ = socket.SetDeadline(space.Past) })
 	defer release()
 
 	w := arpWatch{lab: l, clock: clock, socket: socket, claim: claim, asked: map[string]time.Duration{}}
@@ -43,7 +44,7 @@ func (l *Lab) openARP() (*os.File, error) {
 	}
 	protocol := uint16(unix.ETH_P_ARP>>8 | unix.ETH_P_ARP&0xff<<8) // network byte order
 	var fd int
-	err = l.probes.space.do(func() (err error) {
+	err = l.probes.space.Do(func() (err error) {
 		fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, int(protocol))
 		return os.NewSyscallError("socket", err)
 	})

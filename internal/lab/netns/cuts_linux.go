@@ -6,6 +6,8 @@ import (
 
 	"github.com/google/nftables"
 	"github.com/google/nftables/expr"
+
+	"github.com/perdure-ha/perdure/internal/lab/space"
 )
 
 // cuts loses frames in the bridges: a set of (port in, port out) whose frames
@@ -19,8 +21,8 @@ type cuts struct {
 // ifnameSize is the kernel's IFNAMSIZ: how long a name is in a set.
 const ifnameSize = 16
 
-func newCuts(s *space) (*cuts, error) {
-	conn, err := nftables.New(nftables.WithNetNSFd(int(s.net.Fd())), nftables.AsLasting())
+func newCuts(s *space.Space) (*cuts, error) {
+	conn, err := nftables.New(nftables.WithNetNSFd(int(s.Net().Fd())), nftables.AsLasting())
 	if err != nil {
 		return nil, fmt.Errorf("open nftables in namespace: %w", err)
 	}

@@ -31,7 +31,7 @@ func newAir(t *testing.T, lab *Lab) *air {
 		for _, network := range []string{Public, Heartbeat} {
 			name := n.Name + " " + network
 			a.addrs[name] = netip.AddrPortFrom(n.Addr(network), 7400)
-			err := n.space.do(func() (err error) {
+			err := n.space.Do(func() (err error) {
 				a.ends[name], err = net.ListenUDP("udp", net.UDPAddrFromAddrPort(a.addrs[name]))
 				return err
 			})

@@ -4,35 +4,25 @@ import (
 	"fmt"
 	"net"
 	"net/netip"
-	"os"
-	"strings"
 
 	"github.com/vishvananda/netlink"
-	"github.com/vishvananda/netns"
+
+	"github.com/perdure-ha/perdure/internal/lab/space"
 )
 
 // fabric is the namespace of the bridges: the switches and cables of the lab.
 type fabric struct {
-	space *space
+	space *space.Space
 	link  *netlink.Handle
 	// bridges by network.
 	bridges map[string]int
 	cuts    *cuts
 }
 
-// handleIn opens netlink in a namespace.
-func handleIn(s *space) (*netlink.Handle, error) {
-	h, err := netlink.NewHandleAt(netns.NsHandle(int(s.net.Fd())))
-	if err != nil {
-		return nil, fmt.Errorf("open netlink in namespace: %w", err)
-	}
-	return h, nil
-}
-
 func newFabric(networks []string) (f *fabric, err error) {
 	f = &fabric{bridges: map[string]int{}}
 	// The bridges have no part in what they carry.
-	if f.space, err = newSpace(0, func() error { return sysctl("net/ipv6/conf/default/disable_ipv6", "1") }); err != nil {
+	if f.space, err = space.New(0, func() error { return space.Sysctl("net/ipv6/conf/default/disable_ipv6", "1") }); err != nil {
 		return nil, fmt.Errorf("make the namespace of the networks: %w", err)
 	}
 	defer func() {
@@ -40,7 +30,7 @@ func newFabric(networks []string) (f *fabric, err error) {
 			f.close()
 		}
 	}()
-	if f.link, err = handleIn(f.space); err != nil {
+	if f.link, err = space.Handle(f.space); err != nil {
 		return nil, err
 	}
 	off := false
@@ -68,7 +58,7 @@ func (f *fabric) close() {
 	if f.link != nil {
 		f.link.Close()
 	}
-	f.space.close()
+	f.space.Close()
 }
 
 // cable describes a station's connection to a network.
@@ -79,12 +69,12 @@ type cable struct {
 }
 
 // plug connects a namespace to a network and gives it its addresses.
-func (f *fabric) plug(s *space, link *netlink.Handle, c cable) error {
+func (f *fabric) plug(s *space.Space, link *netlink.Handle, c cable) error {
 	attrs := netlink.NewLinkAttrs()
 	attrs.Name = c.port
 	attrs.MasterIndex = f.bridges[c.network]
 	veth := &netlink.Veth{LinkAttrs: attrs, PeerName: c.device, PeerHardwareAddr: c.mac,
-		PeerNamespace: netlink.NsFd(int(s.net.Fd()))}
+		PeerNamespace: netlink.NsFd(int(s.Net().Fd()))}
 	if err := f.link.LinkAdd(veth); err != nil {
 		return fmt.Errorf("make cable %s: %w", c.port, err)
 	}
@@ -96,7 +86,7 @@ func (f *fabric) plug(s *space, link *netlink.Handle, c cable) error {
 		return fmt.Errorf("find %s of %s: %w", c.device, c.port, err)
 	}
 	for _, addr := range c.addrs {
-		if err := link.AddrAdd(device, &netlink.Addr{IPNet: ipNet(addr)}); err != nil {
+		if err := link.AddrAdd(device, &netlink.Addr{IPNet: space.IPNet(addr)}); err != nil {
 			return fmt.Errorf("give %s to %s of %s: %w", addr, c.device, c.port, err)
 		}
 	}
@@ -130,33 +120,6 @@ func (f *fabric) setLink(port string, up bool) error {
 	}
 	if err := set(l); err != nil {
 		return fmt.Errorf("switch port %s: %w", port, err)
-	}
-	return nil
-}
-
-func ipNet(p netip.Prefix) *net.IPNet {
-	return &net.IPNet{IP: p.Addr().AsSlice(), Mask: net.CIDRMask(p.Bits(), p.Addr().BitLen())}
-}
-
-// startLoopback starts lo, which is down in a new namespace.
-func startLoopback(link *netlink.Handle) error {
-	lo, err := link.LinkByName("lo")
-	if err != nil {
-		return fmt.Errorf("find lo: %w", err)
-	}
-	if err := link.LinkSetUp(lo); err != nil {
-		return fmt.Errorf("start lo: %w", err)
-	}
-	return nil
-}
-
-// sysctl sets kernel parameters of the calling thread's network namespace,
-// given as name, value, name, value…
-func sysctl(pairs ...string) error {
-	for i := 0; i+1 < len(pairs); i += 2 {
-		if err := os.WriteFile("/proc/sys/"+pairs[i], []byte(pairs[i+1]), 0o600); err != nil {
-			return fmt.Errorf("set %s: %w", strings.ReplaceAll(pairs[i], "/", "."), err)
-		}
 	}
 	return nil
 }

@@ -26,7 +26,7 @@ func (l *Lab) BreakGate(ctx context.Context, node string) error {
 	if space == nil {
 		return errOff
 	}
-	conn, err := nftables.New(nftables.WithNetNSFd(int(space.net.Fd())), nftables.AsLasting())
+	conn, err := nftables.New(nftables.WithNetNSFd(int(space.Net().Fd())), nftables.AsLasting())
 	if err != nil {
 		return fmt.Errorf("open nftables of %s: %w", node, err)
 	}

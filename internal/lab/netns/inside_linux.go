@@ -40,7 +40,7 @@ func (n *Node) LookInside(ctx context.Context) (Inside, error) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, 50*time.Millisecond)
 	defer cancel()
-	if conn, err := space.dial(ctx, "", n.lab.Service()); err == nil {
+	if conn, err := space.Dial(ctx, "", n.lab.Service()); err == nil {
 		conn.Close()
 		in.Accepts = true
 	}
@@ -55,5 +55,5 @@ func (n *Node) Dial(ctx context.Context) (net.Conn, error) {
 	if space == nil {
 		return nil, errOff
 	}
-	return space.dial(ctx, "", netip.AddrPortFrom(n.Addr(n.lab.opts.Networks[0]), n.lab.opts.Port))
+	return space.Dial(ctx, "", netip.AddrPortFrom(n.Addr(n.lab.opts.Networks[0]), n.lab.opts.Port))
 }

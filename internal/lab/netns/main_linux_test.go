@@ -148,7 +148,7 @@ func (c *toy) take(name string) {
 func (c *toy) announce(n *Node) {
 	c.t.Helper()
 	broadcast := net.HardwareAddr{255, 255, 255, 255, 255, 255}
-	err := n.space.do(func() error {
+	err := n.space.Do(func() error {
 		fd, err := syscall.Socket(syscall.AF_PACKET, syscall.SOCK_RAW|syscall.SOCK_CLOEXEC, 0)
 		if err != nil {
 			return err

@@ -12,6 +12,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/perdure-ha/perdure/internal/lab/space"
 )
 
 // killWait bounds the wait for killed processes to be gone.
@@ -31,7 +33,7 @@ type Node struct {
 
 	mu sync.Mutex // held over a change of power
 	// space and link are those of the current boot; nil when off.
-	space *space
+	space *space.Space
 	link  *netlink.Handle
 	// onBoot runs at the end of each boot.
 	onBoot func(context.Context, *Node) error
@@ -113,19 +115,19 @@ func (n *Node) bootLocked() error {
 	if err := errors.Join(n.cg.remove(), n.initCgroup().make()); err != nil {
 		return err
 	}
-	s, err := newSpace(unix.CLONE_NEWNS|unix.CLONE_NEWUTS, func() error {
+	s, err := space.New(unix.CLONE_NEWNS|unix.CLONE_NEWUTS, func() error {
 		return errors.Join(
 			// No waiting for duplicates of addresses that can't be duplicate.
-			sysctl("net/ipv6/conf/default/accept_dad", "0", "net/ipv6/conf/all/accept_dad", "0",
+			space.Sysctl("net/ipv6/conf/default/accept_dad", "0", "net/ipv6/conf/all/accept_dad", "0",
 				"net/ipv6/conf/default/accept_ra", "0"),
 			furnish(n.Name, n.dir))
 	})
 	if err != nil {
 		return err
 	}
-	link, err := handleIn(s)
+	link, err := space.Handle(s)
 	if err == nil {
-		err = startLoopback(link)
+		err = space.StartLoopback(link)
 	}
 	for i, network := range n.lab.opts.Networks {
 		if err == nil {
@@ -139,7 +141,7 @@ func (n *Node) bootLocked() error {
 		if link != nil {
 			link.Close()
 		}
-		s.close()
+		s.Close()
 		return err
 	}
 	n.space, n.link = s, link
@@ -170,7 +172,7 @@ func (n *Node) powerOff(ctx context.Context) error {
 		errs = append(errs, n.lab.fabric.unplug(portName(n.Name, network)))
 	}
 	n.link.Close()
-	n.space.close()
+	n.space.Close()
 	n.space, n.link = nil, nil
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("switch off %s: %w", n.Name, err)

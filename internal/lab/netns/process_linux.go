@@ -116,7 +116,7 @@ func (n *Node) start(cmd *exec.Cmd) (release func(), err error) {
 		UseCgroupFD: true, CgroupFD: int(group.Fd()),
 		Pdeathsig: syscall.SIGKILL,
 	}
-	if err := n.space.do(cmd.Start); err != nil {
+	if err := n.space.Do(cmd.Start); err != nil {
 		return nil, err
 	}
 	n.procs.Add(1)

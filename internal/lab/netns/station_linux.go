@@ -9,30 +9,31 @@ import (
 	"github.com/vishvananda/netlink"
 
 	"github.com/perdure-ha/perdure/internal/lab/client"
+	"github.com/perdure-ha/perdure/internal/lab/space"
 )
 
 // station is a namespace on the public network that is no node.
 type station struct {
-	space *space
+	space *space.Space
 	link  *netlink.Handle
 }
 
 func newStation(sysctls ...string) (*station, error) {
-	s, err := newSpace(0, func() error {
-		return sysctl(append(sysctls, "net/ipv6/conf/default/accept_dad", "0")...)
+	s, err := space.New(0, func() error {
+		return space.Sysctl(append(sysctls, "net/ipv6/conf/default/accept_dad", "0")...)
 	})
 	if err != nil {
 		return nil, err
 	}
-	link, err := handleIn(s)
+	link, err := space.Handle(s)
 	if err == nil {
-		err = startLoopback(link)
+		err = space.StartLoopback(link)
 	}
 	if err != nil {
 		if link != nil {
 			link.Close()
 		}
-		s.close()
+		s.Close()
 		return nil, err
 	}
 	return &station{space: s, link: link}, nil
@@ -40,7 +41,7 @@ func newStation(sysctls ...string) (*station, error) {
 
 func (s *station) close() {
 	s.link.Close()
-	s.space.close()
+	s.space.Close()
 }
 
 // makeStations makes the outside client and the prober.
@@ -87,7 +88,7 @@ func (l *Lab) addDoor(i int, n *Node) error {
 	}
 	vip := l.VIP().Addr()
 	err = l.probes.link.RouteAdd(&netlink.Route{LinkIndex: device.Attrs().Index, Scope: netlink.SCOPE_LINK,
-		Dst: ipNet(netip.PrefixFrom(vip, 32)), Src: net.IP(addr.Addr().AsSlice()), Priority: i + 1})
+		Dst: space.IPNet(netip.PrefixFrom(vip, 32)), Src: net.IP(addr.Addr().AsSlice()), Priority: i + 1})
 	if err != nil {
 		return fmt.Errorf("add route: %w", err)
 	}
@@ -101,7 +102,7 @@ func (l *Lab) addDoor(i int, n *Node) error {
 
 // Dial connects to the service from outside, as anybody would.
 func (l *Lab) Dial(ctx context.Context) (net.Conn, error) {
-	return l.out.space.dial(ctx, "", l.Service())
+	return l.out.space.Dial(ctx, "", l.Service())
 }
 
 // Doors lead to the service's address on each node, past address resolution
@@ -110,7 +111,7 @@ func (l *Lab) Doors() []client.Door {
 	doors := make([]client.Door, 0, len(l.nodes))
 	for _, n := range l.nodes {
 		doors = append(doors, client.Door{Node: n.Name, Dial: func(ctx context.Context) (net.Conn, error) {
-			return l.probes.space.dial(ctx, n.Name, l.Service())
+			return l.probes.space.Dial(ctx, n.Name, l.Service())
 		}})
 	}
 	return doors

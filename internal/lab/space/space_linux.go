@@ -1,4 +1,4 @@
-package netns
+package space
 
 import (
 	"errors"
@@ -9,11 +9,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// space is a thread that lives in namespaces of its own. Sockets made and
+// Space is a thread that lives in namespaces of its own. Sockets made and
 // processes started on it belong to them. The namespaces have no names: they
 // end when the thread, its children and its sockets do, however this process
 // ends.
-type space struct {
+type Space struct {
 	calls chan func()
 	quit  chan struct{}
 	ended chan struct{}
@@ -21,12 +21,12 @@ type space struct {
 	net *os.File
 }
 
-var errSpaceClosed = errors.New("the namespace is closed")
+var errClosed = errors.New("the namespace is closed")
 
-// newSpace makes a thread with a new network namespace and, by flags, others.
+// New makes a thread with a new network namespace and, by flags, others.
 // setup runs on it first.
-func newSpace(flags int, setup func() error) (*space, error) {
-	s := &space{calls: make(chan func()), quit: make(chan struct{}), ended: make(chan struct{})}
+func New(flags int, setup func() error) (*Space, error) {
+	s := &Space{calls: make(chan func()), quit: make(chan struct{}), ended: make(chan struct{})}
 	ready := make(chan error, 1)
 	go s.live(flags, setup, ready)
 	if err := <-ready; err != nil {
@@ -35,7 +35,7 @@ func newSpace(flags int, setup func() error) (*space, error) {
 	return s, nil
 }
 
-func (s *space) live(flags int, setup func() error, ready chan<- error) {
+func (s *Space) live(flags int, setup func() error, ready chan<- error) {
 	runtime.LockOSThread()
 	if unix.Gettid() == os.Getpid() {
 		// The main thread can't end, and its namespaces would be shown as
@@ -55,7 +55,7 @@ func (s *space) live(flags int, setup func() error, ready chan<- error) {
 	s.run(flags, setup, ready)
 }
 
-func (s *space) run(flags int, setup func() error, ready chan<- error) {
+func (s *Space) run(flags int, setup func() error, ready chan<- error) {
 	defer close(s.ended)
 	err := func() error {
 		if err := unix.Unshare(unix.CLONE_NEWNET | flags); err != nil {
@@ -88,21 +88,25 @@ func (s *space) run(flags int, setup func() error, ready chan<- error) {
 	}
 }
 
-// do runs f inside. f must not block: everything of this namespace waits.
-func (s *space) do(f func() error) error {
+// Do runs f inside. f must not block: everything of this namespace waits.
+func (s *Space) Do(f func() error) error {
 	result := make(chan error, 1)
 	call := func() { result <- f() }
 	select {
 	case s.calls <- call:
 		return <-result
 	case <-s.ended:
-		return errSpaceClosed
+		return errClosed
 	}
 }
 
-// close ends the thread. Children that asked for it by Pdeathsig are killed.
-// It must be called once; a do that comes later fails.
-func (s *space) close() {
+// Close ends the thread. Children that asked for it by Pdeathsig are killed.
+// It must be called once; a Do that comes later fails.
+func (s *Space) Close() {
 	close(s.quit)
 	<-s.ended
 }
+
+// Net is the network namespace, for netlink and for devices that are to be moved
+// there. It is closed with the space.
+func (s *Space) Net() *os.File { return s.net }

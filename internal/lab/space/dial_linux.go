@@ -1,4 +1,4 @@
-package netns
+package space
 
 import (
 	"context"
@@ -11,14 +11,14 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// past is a deadline that is over.
-var past = time.Unix(1, 0)
+// Past is a deadline that is over.
+var Past = time.Unix(1, 0)
 
-// dial opens a TCP connection from inside the namespace, through device unless
+// Dial opens a TCP connection from inside the namespace, through device unless
 // that is empty. Only the making of the socket runs on the namespace's thread.
-func (s *space) dial(ctx context.Context, device string, addr netip.AddrPort) (net.Conn, error) {
+func (s *Space) Dial(ctx context.Context, device string, addr netip.AddrPort) (net.Conn, error) {
 	var fd int
-	err := s.do(func() (err error) {
+	err := s.Do(func() (err error) {
 		family := unix.AF_INET
 		if addr.Addr().Is6() {
 			family = unix.AF_INET6
@@ -52,7 +52,7 @@ func (s *space) dial(ctx context.Context, device string, addr netip.AddrPort) (n
 
 // waitConnected waits for the end of a connect that was begun.
 func waitConnected(ctx context.Context, conn *net.TCPConn) error {
-	release := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(past) })
+	release := context.AfterFunc(ctx, func() { _ = conn.SetDeadline(Past) })
 	defer release()
 	raw, err := conn.SyscallConn()
 	if err != nil {
