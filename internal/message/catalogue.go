@@ -13,10 +13,41 @@ import (
 //go:embed catalogue.toml
 var catalogueText string
 
-// catalogue is what could be read of catalogue.toml. A bad entry fails the
-// package's test; in production its messages fall back to code and arguments,
-// because a wrong comma in a text must not stop a cluster node.
-var catalogue, _ = parse(catalogueText)
+// lookup reads one entry of catalogue.toml, and nothing of the rest: reading all of
+// it at every start was half of what a command costs. A bad entry, or none, is an
+// empty one. Entries fail the package's test; in production their messages fall back
+// to code and arguments, because a wrong comma in a text must not stop a node.
+func lookup(code string) entry {
+	if !isCode(code) {
+		return entry{}
+	}
+	_, rest, found := strings.Cut(catalogueText, "\n["+code+"]")
+	if !found {
+		return entry{}
+	}
+	_, body, _ := strings.Cut(rest, "\n") // a comment may stand beside the header
+	if end := strings.Index(body, "\n[PD"); end >= 0 {
+		body = body[:end]
+	}
+	e, err := section{code: code, body: []string{body}}.decode()
+	if err != nil {
+		return entry{}
+	}
+	return e
+}
+
+// isCode reports whether it has the form of a code, PDnnnn.
+func isCode(s string) bool {
+	if len(s) != 6 || s[:2] != "PD" {
+		return false
+	}
+	for _, d := range s[2:] {
+		if d < '0' || d > '9' {
+			return false
+		}
+	}
+	return true
+}
 
 // entry is one message in both languages.
 type entry struct {

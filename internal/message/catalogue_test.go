@@ -143,3 +143,21 @@ func FuzzParse(f *testing.F) {
 		_, _ = parse(text)
 	})
 }
+
+// TestLookup compares what is read of one entry with what is read of all.
+func TestLookup(t *testing.T) {
+	entries, err := parse(catalogueText)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for code, want := range entries {
+		if got := lookup(code); got != want {
+			t.Errorf("%s alone is %+v, in the whole %+v", code, got, want)
+		}
+	}
+	for _, no := range []string{"", "PD", "PD0000", "PD100", "PD10011", "en", "[PD1001]", "PD1001]\nen"} {
+		if got := lookup(no); got != (entry{}) {
+			t.Errorf("%q is no code and reads as %+v", no, got)
+		}
+	}
+}

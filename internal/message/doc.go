@@ -8,7 +8,7 @@
 // plain values.
 //
 // The package is pure and everything in it may be called concurrently: the
-// catalogue is read once at start and never changed.
+// catalogue is part of the program, and an entry is read when it is wanted.
 //
 // Start reading at error.go, then catalogue.toml.
 package message

@@ -58,7 +58,7 @@ func (e *Error) Is(target error) bool {
 
 // Localize says the message in a language.
 func (e *Error) Localize(lang string) Message {
-	entry := catalogue[e.code]
+	entry := lookup(e.code)
 	return Message{
 		Code:  e.code,
 		Text:  Text(lang, e.code, e.args...),
@@ -84,7 +84,7 @@ func Has(err error, code string) bool { return errors.Is(err, &Error{code: code}
 // that the catalogue doesn't have (a newer node may send one) prints as itself
 // with its arguments.
 func Text(lang, code string, args ...any) string {
-	if text := catalogue[code].text(lang); text != "" {
+	if text := lookup(code).text(lang); text != "" {
 		return fill(lang, text, args)
 	}
 	if len(args) == 0 {

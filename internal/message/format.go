@@ -33,7 +33,7 @@ func format(lang string, arg any) string {
 	case nil:
 		return "-"
 	case string:
-		if text := catalogue[a].text(lang); text != "" {
+		if text := lookup(a).text(lang); text != "" {
 			return text
 		}
 		return clean(a)

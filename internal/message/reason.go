@@ -18,7 +18,7 @@ func NewReason(code string, args ...any) Reason {
 			r.Args = append(r.Args, e.code)
 			continue
 		}
-		if code, ok := a.(string); ok && catalogue[code].EN != "" {
+		if code, ok := a.(string); ok && lookup(code).EN != "" {
 			r.Args = append(r.Args, code)
 			continue
 		}

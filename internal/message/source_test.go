@@ -125,7 +125,7 @@ func last(e ast.Expr) string {
 }
 
 func arity(code string) int {
-	e := catalogue[code]
+	e := lookup(code)
 	return len(arguments(e.EN + e.CauseEN + e.NextEN))
 }
 
