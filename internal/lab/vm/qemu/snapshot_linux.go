@@ -1,0 +1,3 @@
+package qemu
+
+type snapshot struct{}
