@@ -2,7 +2,6 @@ package qemu
 
 import (
 	"context"
-	"fmt"
 	"syscall"
 )
 
@@ -42,13 +41,4 @@ func (m *Machine) SetCarrier(ctx context.Context, nic string, up bool) error {
 // unknown_nmi_panic.
 func (m *Machine) NMI(ctx context.Context) error {
 	return m.do("NMI", func(p *process) error { return p.execute(ctx, "inject-nmi", nil, nil) })
-}
-
-func (m *Machine) drive(name string) (*drive, error) {
-	for _, d := range m.drives {
-		if d.Name == name {
-			return d, nil
-		}
-	}
-	return nil, fmt.Errorf("it has no disk %q", name)
 }

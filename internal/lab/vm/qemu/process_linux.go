@@ -53,7 +53,7 @@ func startProcess(ctx context.Context, c machine.Config, argv []string, control 
 		return nil, fmt.Errorf("open QEMU's log: %w", err)
 	}
 	defer log.Close()
-	fmt.Fprintf(log, "%s %s\n", Binary, strings.Join(argv, " "))
+	fmt.Fprintf(log, "%s%s %s\n", prompt, Binary, strings.Join(argv, " "))
 	p.cmd = exec.Command(Binary, argv...)
 	p.cmd.Stdout, p.cmd.Stderr = log, log
 	p.cmd.ExtraFiles = []*os.File{theirs, control}
@@ -137,20 +137,23 @@ func (p *process) execute(ctx context.Context, command string, arguments, result
 // tailBytes is how much of QEMU's last words is in an error.
 const tailBytes = 1000
 
+// prompt stands before each command line in the log.
+const prompt = "$ "
+
 // tail is what QEMU said last, for the end of an error.
 func (p *process) tail() string {
 	text, err := os.ReadFile(p.stderr)
 	if err != nil {
 		return ""
 	}
-	text = bytes.TrimSpace(text)
-	if i := bytes.LastIndex(text, []byte("\n"+Binary)); i >= 0 || !bytes.HasPrefix(text, []byte(Binary)) {
+	if i := bytes.LastIndex(text, []byte("\n"+prompt)); i >= 0 {
 		text = text[i+1:]
 	}
-	if _, said, ok := bytes.Cut(text, []byte("\n")); ok { // the command line stays in the file
-		return ": " + string(said[max(0, len(said)-tailBytes):])
+	_, said, _ := bytes.Cut(text, []byte("\n")) // the command line stays in the file
+	if said = bytes.TrimSpace(said); len(said) == 0 {
+		return ""
 	}
-	return ""
+	return ": " + string(said[max(0, len(said)-tailBytes):])
 }
 
 // socketPair is a stream whose second end a process is to inherit.

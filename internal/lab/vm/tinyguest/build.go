@@ -31,8 +31,8 @@ func FindKernel() (string, error) {
 }
 
 // Modules are what the guest loads in QEMU. softdog is not among them: it would
-// be the first watchdog.
-var Modules = []string{"virtio_pci", "virtio_console", "virtio_net", "virtio_blk", "i6300esb", "pvpanic-mmio", "nf_tables", "ptp_kvm"}
+// be the first watchdog. crc32c_generic is needed by libcrc32c and not named by it.
+var Modules = []string{"virtio_pci", "virtio_console", "virtio_net", "virtio_blk", "i6300esb", "pvpanic-mmio", "crc32c_generic", "nf_tables", "ptp_kvm"}
 
 // Image is a guest ready to boot.
 type Image struct{ Kernel, Initrd string }
