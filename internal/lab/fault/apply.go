@@ -31,11 +31,29 @@ type act func(context.Context) error
 
 // actOf finds the lab's means for a fault.
 func actOf(lab any, f Fault) (act, bool) {
+	if s, ok := lab.(Selective); ok && !s.Can(f.Kind) {
+		return nil, false
+	}
 	switch f.Kind {
 	case PowerOff, PowerOn:
 		return powerAct(lab, f)
+	case PowerOffHost, PowerOnHost:
+		return hostAct(lab, f)
+	case Panic, NMI:
+		return kernelAct(lab, f)
 	case Freeze, Thaw:
 		return freezeAct(lab, f)
+	case Pause, Suspend, Continue, Snapshot, Revert, Migrate, MigrateAll, MoveDisk:
+		return machineAct(lab, f)
+	case PortDown, PortUp:
+		p, ok := lab.(Ports)
+		return func(ctx context.Context) error {
+			return p.SetPort(ctx, f.Node, f.Network, f.Kind == PortUp)
+		}, ok
+	case Loss, Delay:
+		return impairAct(lab, f)
+	case DiskError, DiskHang, DiskGone, DiskMend:
+		return diskAct(lab, f)
 	case Cut, OneWay, Isolate, Heal:
 		return networkAct(lab, f)
 	case LinkDown, LinkUp:
@@ -67,24 +85,83 @@ func powerAct(lab any, f Fault) (act, bool) {
 	return func(ctx context.Context) error { return p.PowerOff(ctx, f.Node) }, ok
 }
 
+func hostAct(lab any, f Fault) (act, bool) {
+	h, ok := lab.(Hosts)
+	if f.Kind == PowerOnHost {
+		return func(ctx context.Context) error { return h.PowerOnHost(ctx, f.Node) }, ok
+	}
+	return func(ctx context.Context) error { return h.PowerOffHost(ctx, f.Node) }, ok
+}
+
+func kernelAct(lab any, f Fault) (act, bool) {
+	k, ok := lab.(Kernels)
+	if f.Kind == NMI {
+		return func(ctx context.Context) error { return k.NMI(ctx, f.Node) }, ok
+	}
+	return func(ctx context.Context) error { return k.Panic(ctx, f.Node) }, ok
+}
+
 func freezeAct(lab any, f Fault) (act, bool) {
 	z, ok := lab.(Freezer)
 	if f.Kind == Thaw {
 		return func(ctx context.Context) error { return z.Thaw(ctx, f.Node) }, ok
 	}
+	return func(ctx context.Context) error { return stopped(ctx, f, z.Freeze, z.Thaw) }, ok
+}
+
+// stopped stops a node, and lets it go on after the fault's time if it has one.
+func stopped(ctx context.Context, f Fault, stop, goOn func(context.Context, string) error) error {
+	if err := stop(ctx, f.Node); err != nil || f.For == 0 {
+		return err
+	}
+	timer := time.NewTimer(f.For)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+	case <-ctx.Done():
+		// A frozen node can't even be cleaned up by itself.
+	}
+	return goOn(context.WithoutCancel(ctx), f.Node)
+}
+
+func machineAct(lab any, f Fault) (act, bool) {
+	m, ok := lab.(Machines)
+	if !ok {
+		return nil, false
+	}
 	return func(ctx context.Context) error {
-		if err := z.Freeze(ctx, f.Node); err != nil || f.For == 0 {
-			return err
+		switch f.Kind {
+		case Pause:
+			return stopped(ctx, f, m.Pause, m.Continue)
+		case Suspend:
+			return stopped(ctx, f, m.Suspend, m.Continue)
+		case Continue:
+			return m.Continue(ctx, f.Node)
+		case Snapshot:
+			return m.Snapshot(ctx, f.Node)
+		case Revert:
+			return m.Revert(ctx, f.Node)
+		case MoveDisk:
+			return m.MoveDisk(ctx, f.Node, f.Resource)
 		}
-		timer := time.NewTimer(f.For)
-		defer timer.Stop()
-		select {
-		case <-timer.C:
-		case <-ctx.Done():
-			// A frozen node can't even be cleaned up by itself.
-		}
-		return z.Thaw(context.WithoutCancel(ctx), f.Node)
-	}, ok
+		return m.Migrate(ctx, f.Node, f.Kind == MigrateAll)
+	}, true
+}
+
+func impairAct(lab any, f Fault) (act, bool) {
+	i, ok := lab.(Impairer)
+	if f.Kind == Delay {
+		return func(ctx context.Context) error { return i.Delay(ctx, f.Node, f.Network, DelayMillis) }, ok
+	}
+	return func(ctx context.Context) error { return i.Loss(ctx, f.Node, f.Network, LossPercent) }, ok
+}
+
+func diskAct(lab any, f Fault) (act, bool) {
+	d, ok := lab.(Disks)
+	if f.Kind == DiskMend {
+		return func(ctx context.Context) error { return d.MendDisk(ctx, f.Node, f.Resource) }, ok
+	}
+	return func(ctx context.Context) error { return d.BreakDisk(ctx, f.Node, f.Resource, f.Kind) }, ok
 }
 
 func networkAct(lab any, f Fault) (act, bool) {

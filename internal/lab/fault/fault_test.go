@@ -19,6 +19,10 @@ var valid = []string{
 	"hang-workers n1 nginx", "keep-stop n1", "join-anew n1",
 	"stop-daemon n1", "start-daemon n1", "corrupt-state n1", "lose-state n1",
 	"save-state n1", "revert-state n1", "switchover n2 web",
+	"power-off-host n1", "power-on-host n1", "panic n1", "nmi n1", "pause n1 for 3s", "suspend n1 for 20s",
+	"continue n1", "snapshot n1", "revert n1", "migrate n1", "migrate-all n1", "move-disk n1 state",
+	"port-down n1 on public", "port-up n1 on public", "loss n1", "delay n1 on heartbeat",
+	"disk-error n1 state", "disk-hang n1 state", "disk-gone n1 state", "disk-mend n1 state",
 }
 
 func TestParsePrintsBack(t *testing.T) {
@@ -122,6 +126,25 @@ func TestApply(t *testing.T) {
 	want := "freeze n1|thaw n1|block n1 n2 public|block n2 n1 public|block n2 n1 |heal"
 	if got := strings.Join(lab.said, "|"); got != want {
 		t.Errorf("the lab was asked\n%s\nwant\n%s", got, want)
+	}
+}
+
+// choosy can do less than its methods say.
+type choosy struct{ recorder }
+
+func (*choosy) Can(k fault.Kind) bool { return k != fault.Freeze }
+
+func TestSelective(t *testing.T) {
+	lab := &choosy{}
+	frozen := fault.Fault{Kind: fault.Freeze, Node: "n1"}
+	if fault.Can(lab, frozen) || !errors.Is(fault.Apply(t.Context(), lab, frozen), fault.ErrUnsupported) {
+		t.Error("a lab that can't freeze is asked to")
+	}
+	if err := fault.Apply(t.Context(), lab, fault.Fault{Kind: fault.Heal}); err != nil {
+		t.Error(err)
+	}
+	if got := strings.Join(lab.said, "|"); got != "heal" {
+		t.Errorf("the lab was asked %s", got)
 	}
 }
 

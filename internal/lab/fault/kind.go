@@ -10,11 +10,40 @@ const (
 	PowerOff Kind = "power-off"
 	// PowerOn boots the node again: new kernel state, old disks.
 	PowerOn Kind = "power-on"
+	// PowerOffHost takes the power from the hypervisor where Node lives: all its
+	// machines die at once, and its uplinks lose their carrier.
+	PowerOffHost Kind = "power-off-host"
+	// PowerOnHost gives it back; machines boot.
+	PowerOnHost Kind = "power-on-host"
+	// Panic makes the kernel panic; nothing says farewell.
+	Panic Kind = "panic"
+	// NMI sends a non-maskable interrupt, which is set to panic.
+	NMI Kind = "nmi"
+
 	// Freeze stops the whole userland while clocks and the kernel go on: ping
 	// and TCP handshakes are answered. With For, a thaw follows.
 	Freeze Kind = "freeze"
 	// Thaw ends a freeze.
 	Thaw Kind = "thaw"
+
+	// Pause stops the whole machine, kernel too, while its clock goes on: it wakes
+	// knowing how long it was away. With For, it continues.
+	Pause Kind = "pause"
+	// Suspend stops the whole machine with its clock: it wakes and believes that no
+	// time has passed. With For, it continues.
+	Suspend Kind = "suspend"
+	// Continue ends both.
+	Continue Kind = "continue"
+	// Snapshot keeps memory, clock and disks of a machine.
+	Snapshot Kind = "snapshot"
+	// Revert goes back to it.
+	Revert Kind = "revert"
+	// Migrate moves the running machine to another host; disks are shared.
+	Migrate Kind = "migrate"
+	// MigrateAll moves its disks as well: shared-nothing.
+	MigrateAll Kind = "migrate-all"
+	// MoveDisk moves a disk (Resource) to another file while the machine runs.
+	MoveDisk Kind = "move-disk"
 
 	// Cut loses all frames between two nodes, both ways.
 	Cut Kind = "cut"
@@ -26,7 +55,16 @@ const (
 	LinkDown Kind = "link-down"
 	// LinkUp gives it back.
 	LinkUp Kind = "link-up"
-	// Heal ends every cut, isolation and lost carrier.
+	// PortDown switches a node's port off at the switch: its kernel goes on to see a
+	// carrier.
+	PortDown Kind = "port-down"
+	// PortUp switches it on again.
+	PortUp Kind = "port-up"
+	// Loss loses LossPercent of what the node sends, at random.
+	Loss Kind = "loss"
+	// Delay keeps what the node sends for DelayMillis, give or take a half.
+	Delay Kind = "delay"
+	// Heal ends every cut, isolation, impairment, and lost carrier or port.
 	Heal Kind = "heal"
 
 	// Kill ends all processes of a resource by SIGKILL.
@@ -68,6 +106,15 @@ const (
 	// RevertState puts the copy back: the node forgets what came after.
 	RevertState Kind = "revert-state"
 
+	// DiskError lets every request to a disk (Resource) fail.
+	DiskError Kind = "disk-error"
+	// DiskHang takes requests and never ends them.
+	DiskHang Kind = "disk-hang"
+	// DiskGone pulls the device out.
+	DiskGone Kind = "disk-gone"
+	// DiskMend makes the disk good again.
+	DiskMend Kind = "disk-mend"
+
 	// JoinAnew is what a person does for a node whose state is gone: it is
 	// removed and joins with a new token.
 	JoinAnew Kind = "join-anew"
@@ -75,6 +122,12 @@ const (
 	// Switchover is no fault but is asked for in the same breath: it moves
 	// a hierarchy (Resource) to Node.
 	Switchover Kind = "switchover"
+)
+
+// LossPercent is how much Loss loses, DelayMillis how long Delay keeps, in ms.
+const (
+	LossPercent = 20
+	DelayMillis = 40
 )
 
 // shape says which operands a kind takes.
@@ -90,13 +143,29 @@ type shape struct {
 var shapes = []shape{
 	{kind: PowerOff, node: true},
 	{kind: PowerOn, node: true},
+	{kind: PowerOffHost, node: true},
+	{kind: PowerOnHost, node: true},
+	{kind: Panic, node: true},
+	{kind: NMI, node: true},
 	{kind: Freeze, node: true, duration: true},
 	{kind: Thaw, node: true},
+	{kind: Pause, node: true, duration: true},
+	{kind: Suspend, node: true, duration: true},
+	{kind: Continue, node: true},
+	{kind: Snapshot, node: true},
+	{kind: Revert, node: true},
+	{kind: Migrate, node: true},
+	{kind: MigrateAll, node: true},
+	{kind: MoveDisk, node: true, resource: true},
 	{kind: Cut, node: true, peer: true, on: true},
 	{kind: OneWay, node: true, peer: true, on: true},
 	{kind: Isolate, node: true, on: true},
 	{kind: LinkDown, node: true, on: true, onNeeded: true},
 	{kind: LinkUp, node: true, on: true, onNeeded: true},
+	{kind: PortDown, node: true, on: true, onNeeded: true},
+	{kind: PortUp, node: true, on: true, onNeeded: true},
+	{kind: Loss, node: true, on: true},
+	{kind: Delay, node: true, on: true},
 	{kind: Heal},
 	{kind: Kill, node: true, resource: true},
 	{kind: KillMain, node: true, resource: true},
@@ -114,6 +183,10 @@ var shapes = []shape{
 	{kind: LoseState, node: true},
 	{kind: SaveState, node: true},
 	{kind: RevertState, node: true},
+	{kind: DiskError, node: true, resource: true},
+	{kind: DiskHang, node: true, resource: true},
+	{kind: DiskGone, node: true, resource: true},
+	{kind: DiskMend, node: true, resource: true},
 	{kind: JoinAnew, node: true},
 	{kind: Switchover, node: true, resource: true},
 }

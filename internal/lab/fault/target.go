@@ -11,6 +11,12 @@ var ErrUnsupported = errors.New("this lab can't do that")
 // A lab implements as many of these as it has means for. All acts have taken
 // effect when the call returns.
 
+// Selective is a lab that can do less than its methods say: it depends on the
+// kind of its machines.
+type Selective interface {
+	Can(Kind) bool
+}
+
 // Power switches nodes.
 type Power interface {
 	PowerOff(ctx context.Context, node string) error
@@ -78,4 +84,46 @@ type Switcher interface {
 type Members interface {
 	// JoinAnew removes a node without state and lets it join again.
 	JoinAnew(ctx context.Context, node string) error
+}
+
+// Hosts switches the hypervisors of nodes.
+type Hosts interface {
+	PowerOffHost(ctx context.Context, node string) error
+	PowerOnHost(ctx context.Context, node string) error
+}
+
+// Kernels reaches a node's kernel.
+type Kernels interface {
+	Panic(ctx context.Context, node string) error
+	NMI(ctx context.Context, node string) error
+}
+
+// Machines stops and moves whole machines.
+type Machines interface {
+	// Pause stops a machine while its clock goes on, Suspend stops its clock too.
+	Pause(ctx context.Context, node string) error
+	Suspend(ctx context.Context, node string) error
+	Continue(ctx context.Context, node string) error
+	Snapshot(ctx context.Context, node string) error
+	Revert(ctx context.Context, node string) error
+	// Migrate moves a machine to another host, with its disks if all is set.
+	Migrate(ctx context.Context, node string, all bool) error
+	MoveDisk(ctx context.Context, node, disk string) error
+}
+
+// Ports switches ports of switches; the node goes on to see a carrier.
+type Ports interface {
+	SetPort(ctx context.Context, node, network string, up bool) error
+}
+
+// Impairer makes what a node sends worse until Heal; network "" means all.
+type Impairer interface {
+	Loss(ctx context.Context, node, network string, percent int) error
+	Delay(ctx context.Context, node, network string, millis int) error
+}
+
+// Disks breaks disks and mends them.
+type Disks interface {
+	BreakDisk(ctx context.Context, node, disk string, how Kind) error
+	MendDisk(ctx context.Context, node, disk string) error
 }

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/perdure-ha/perdure/internal/lab/estate"
 	"github.com/perdure-ha/perdure/internal/lab/fault"
 	"github.com/perdure-ha/perdure/internal/lab/operator"
 )
@@ -18,7 +19,7 @@ import (
 type Lab struct {
 	opts   Options
 	dir    string
-	cg     cgroup
+	cg     estate.Group
 	nodes  []*Node
 	fabric *fabric
 	// op is the person at the cluster; nil before it is built.
@@ -26,7 +27,7 @@ type Lab struct {
 	out    *station
 	probes *station
 
-	janitor *janitor
+	estate  *estate.Estate
 	closing sync.Once
 	closed  error
 }
@@ -49,7 +50,7 @@ func Usable() error {
 	if os.Geteuid() != 0 {
 		return errors.New("namespaces, cgroups and nftables need root")
 	}
-	if _, err := cgroupMount(); err != nil {
+	if _, err := estate.Mount(); err != nil {
 		return err
 	}
 	f, err := newFabric([]string{"probe"})
@@ -70,40 +71,23 @@ func New(ctx context.Context, opts Options) (lab *Lab, err error) {
 	if os.Geteuid() != 0 {
 		return nil, errors.New("the process lab needs root for namespaces and cgroups: run it with sudo")
 	}
-	mount, err := cgroupMount()
+	owned, err := estate.Claim()
 	if err != nil {
 		return nil, err
 	}
-	if err := removeStale(mount, os.TempDir()); err != nil {
-		return nil, err
-	}
-	name, err := newName()
-	if err != nil {
-		return nil, fmt.Errorf("name the lab: %w", err)
-	}
-	lab = &Lab{opts: opts, dir: filepath.Join(os.TempDir(), name), cg: cgroup(filepath.Join(mount, name))}
+	lab = &Lab{opts: opts, estate: owned, dir: owned.Dir, cg: owned.Group}
 	defer func() {
 		if err != nil {
 			err = errors.Join(err, lab.Close())
 			lab = nil
 		}
 	}()
-	// Before anything exists that could be left behind.
-	if lab.janitor, err = startJanitor(lab.cg, lab.dir); err != nil {
-		return lab, err
-	}
-	if err = lab.cg.make(); err != nil {
-		return lab, err
-	}
-	if err = os.Mkdir(lab.dir, 0o700); err != nil {
-		return lab, fmt.Errorf("make the lab's directory: %w", err)
-	}
 	if lab.fabric, err = newFabric(opts.Networks); err != nil {
 		return lab, err
 	}
 	for i, name := range opts.Nodes {
 		lab.nodes = append(lab.nodes, &Node{Name: name, lab: lab, host: hostNode + i,
-			dir: filepath.Join(lab.dir, name), cg: cgroup(filepath.Join(string(lab.cg), name))})
+			dir: filepath.Join(lab.dir, name), cg: estate.Group(filepath.Join(string(lab.cg), name))})
 	}
 	if err = lab.makeStations(); err != nil {
 		return lab, err
@@ -138,9 +122,7 @@ func (l *Lab) close() error {
 	if l.fabric != nil {
 		l.fabric.close()
 	}
-	if l.janitor != nil {
-		errs = append(errs, destroy(l.cg), l.janitor.dismiss(l.opts.Keep))
-	}
+	errs = append(errs, l.estate.Release(l.opts.Keep))
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("close the lab: %w", err)
 	}
@@ -156,7 +138,7 @@ func (l *Lab) KeptDir() string {
 	if !l.opts.Keep {
 		return ""
 	}
-	return keptDir(l.dir)
+	return l.estate.KeptDir()
 }
 
 // Nodes returns the nodes in the order of the options.

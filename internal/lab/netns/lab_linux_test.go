@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/perdure-ha/perdure/internal/lab/client"
+	"github.com/perdure-ha/perdure/internal/lab/estate"
 )
 
 func TestOutageIsMeasured(t *testing.T) {
@@ -151,7 +152,7 @@ func TestPowerOff(t *testing.T) {
 	if _, err := conn.Read(make([]byte, 1)); !isTimeout(err) {
 		t.Errorf("a node without power said something: %v", err)
 	}
-	if pids, err := n1.cg.pids(); err != nil || len(pids) != 0 {
+	if pids, err := n1.cg.PIDs(); err != nil || len(pids) != 0 {
 		t.Errorf("processes without power: %v, %v", pids, err)
 	}
 	if _, err := n1.Run(t.Context(), "true"); err == nil {
@@ -227,16 +228,16 @@ func TestStaleIsRemoved(t *testing.T) {
 	if os.Geteuid() != 0 {
 		t.Skip("the process lab needs root for namespaces and cgroups")
 	}
-	mount, err := cgroupMount()
+	mount, err := estate.Mount()
 	if err != nil {
 		t.Fatal(err)
 	}
 	// This process lives, but began at another time.
-	fields := strings.Split(must(newName()), "-")
+	fields := strings.Split(must(estate.NewName()), "-")
 	fields[3] = "1"
 	name := strings.Join(fields, "-")
-	group, dir := cgroup(filepath.Join(mount, name, "n1", "init")), filepath.Join(os.TempDir(), name)
-	if err := group.make(); err != nil {
+	group, dir := estate.Group(filepath.Join(mount, name, "n1", "init")), filepath.Join(os.TempDir(), name)
+	if err := group.Make(); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.MkdirAll(filepath.Join(dir, "n1"), 0o700); err != nil {
@@ -246,7 +247,7 @@ func TestStaleIsRemoved(t *testing.T) {
 	if err := sleep.Start(); err != nil {
 		t.Fatal(err)
 	}
-	if err := group.write("cgroup.procs", itoa(sleep.Process.Pid)); err != nil {
+	if err := group.Write("cgroup.procs", itoa(sleep.Process.Pid)); err != nil {
 		t.Fatal(err)
 	}
 	newLab(t, Options{Nodes: []string{"n1"}})

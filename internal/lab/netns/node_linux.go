@@ -13,6 +13,7 @@ import (
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 
+	"github.com/perdure-ha/perdure/internal/lab/estate"
 	"github.com/perdure-ha/perdure/internal/lab/space"
 )
 
@@ -29,7 +30,7 @@ type Node struct {
 	host int
 	// dir outlives boots: state and logs. run is /run of the current boot.
 	dir string
-	cg  cgroup
+	cg  estate.Group
 
 	mu sync.Mutex // held over a change of power
 	// space and link are those of the current boot; nil when off.
@@ -112,7 +113,7 @@ func (n *Node) bootLocked() error {
 		}
 	}
 	// The cgroup is thawed and empty, whatever happened before.
-	if err := errors.Join(n.cg.remove(), n.initCgroup().make()); err != nil {
+	if err := errors.Join(n.cg.Remove(), n.initCgroup().Make()); err != nil {
 		return err
 	}
 	s, err := space.New(unix.CLONE_NEWNS|unix.CLONE_NEWUTS, func() error {
@@ -166,7 +167,7 @@ func (n *Node) powerOff(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), killWait)
 	defer cancel()
-	errs = append(errs, n.cg.kill(ctx))
+	errs = append(errs, n.cg.Kill(ctx))
 	n.procs.Wait()
 	for _, network := range n.lab.opts.Networks {
 		errs = append(errs, n.lab.fabric.unplug(portName(n.Name, network)))
@@ -182,7 +183,7 @@ func (n *Node) powerOff(ctx context.Context) error {
 
 // initCgroup is where the lab's own processes start. It is a leaf, so that
 // perdure may hand controllers to cgroups beside it.
-func (n *Node) initCgroup() cgroup { return cgroup(filepath.Join(string(n.cg), "init")) }
+func (n *Node) initCgroup() estate.Group { return estate.Group(filepath.Join(string(n.cg), "init")) }
 
 // freeze stops or continues the node's userland.
 func (n *Node) freeze(ctx context.Context, frozen bool) error {
@@ -191,5 +192,5 @@ func (n *Node) freeze(ctx context.Context, frozen bool) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, killWait)
 	defer cancel()
-	return n.cg.freeze(ctx, frozen)
+	return n.cg.Freeze(ctx, frozen)
 }

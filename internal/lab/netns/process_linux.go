@@ -134,7 +134,7 @@ func (n *Node) env() []string {
 
 // processes lists all processes of the node, whoever started them.
 func (n *Node) processes() ([]procs.Process, error) {
-	pids, err := n.cg.pids()
+	pids, err := n.cg.PIDs()
 	if err != nil {
 		return nil, fmt.Errorf("list processes of %s: %w", n.Name, err)
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/perdure-ha/perdure/internal/lab/estate"
 	"github.com/perdure-ha/perdure/internal/lab/fault"
 )
 
@@ -143,16 +144,16 @@ func TestOptionsCheck(t *testing.T) {
 }
 
 func TestAlive(t *testing.T) {
-	mine := must(newName())
-	if !alive(mine) {
+	mine := must(estate.NewName())
+	if !estate.Alive(mine) {
 		t.Errorf("%s is this process's, and taken for dead", mine)
 	}
 	for _, other := range []string{"perdure-lab-x", "perdure-lab-1-2", "something", "perdure-lab-1-x-1"} {
-		if !alive(other) {
+		if !estate.Alive(other) {
 			t.Errorf("%s is no lab's name, and would be removed", other)
 		}
 	}
-	if alive("perdure-lab-" + itoa(os.Getpid()) + "-1-1") {
+	if estate.Alive("perdure-lab-" + itoa(os.Getpid()) + "-1-1") {
 		t.Error("an earlier process with this id is taken for alive")
 	}
 }

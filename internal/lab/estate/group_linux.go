@@ -1,4 +1,4 @@
-package netns
+package estate
 
 import (
 	"bufio"
@@ -14,13 +14,13 @@ import (
 	"time"
 )
 
-// cgroup is the path of a cgroup v2.
-type cgroup string
+// Group is the path of a cgroup v2.
+type Group string
 
-// cgroupMount finds where cgroup v2 is: alone at /sys/fs/cgroup, or beside the
+// Mount finds where cgroup v2 is: alone at /sys/fs/cgroup, or beside the
 // old hierarchies on a hybrid system, where only freezing and killing are to be
 // had; we need no more.
-func cgroupMount() (string, error) {
+func Mount() (string, error) {
 	f, err := os.Open("/proc/self/mountinfo")
 	if err != nil {
 		return "", err
@@ -37,14 +37,14 @@ func cgroupMount() (string, error) {
 	return "", errors.New("no cgroup v2 is mounted; the lab needs it for power loss and freeze: mount -t cgroup2 none /sys/fs/cgroup/unified")
 }
 
-func (c cgroup) make() error {
+func (c Group) Make() error {
 	if err := os.MkdirAll(string(c), 0o755); err != nil {
 		return fmt.Errorf("make cgroup: %w", err)
 	}
 	return nil
 }
 
-func (c cgroup) write(file, value string) error {
+func (c Group) Write(file, value string) error {
 	if err := os.WriteFile(filepath.Join(string(c), file), []byte(value), 0o600); err != nil {
 		return fmt.Errorf("write %s to %s of cgroup: %w", value, file, err)
 	}
@@ -52,7 +52,7 @@ func (c cgroup) write(file, value string) error {
 }
 
 // event reads a key of cgroup.events.
-func (c cgroup) event(key string) (string, error) {
+func (c Group) event(key string) (string, error) {
 	text, err := os.ReadFile(filepath.Join(string(c), "cgroup.events"))
 	if err != nil {
 		return "", err
@@ -66,7 +66,7 @@ func (c cgroup) event(key string) (string, error) {
 }
 
 // await waits until a key of cgroup.events has a value.
-func (c cgroup) await(ctx context.Context, key, value string) error {
+func (c Group) await(ctx context.Context, key, value string) error {
 	ticker := time.NewTicker(time.Millisecond)
 	defer ticker.Stop()
 	for {
@@ -85,28 +85,28 @@ func (c cgroup) await(ctx context.Context, key, value string) error {
 	}
 }
 
-// freeze stops (or continues) everything in the cgroup and below.
-func (c cgroup) freeze(ctx context.Context, frozen bool) error {
+// Freeze stops (or continues) everything in the cgroup and below.
+func (c Group) Freeze(ctx context.Context, frozen bool) error {
 	value := "0"
 	if frozen {
 		value = "1"
 	}
-	if err := c.write("cgroup.freeze", value); err != nil {
+	if err := c.Write("cgroup.freeze", value); err != nil {
 		return err
 	}
 	return c.await(ctx, "frozen", value)
 }
 
-// kill ends everything in the cgroup and below and waits until it is gone.
-func (c cgroup) kill(ctx context.Context) error {
-	if err := c.write("cgroup.kill", "1"); err != nil {
+// Kill ends everything in the cgroup and below and waits until it is gone.
+func (c Group) Kill(ctx context.Context) error {
+	if err := c.Write("cgroup.kill", "1"); err != nil {
 		return err
 	}
 	return c.await(ctx, "populated", "0")
 }
 
-// remove removes the empty cgroup and those below.
-func (c cgroup) remove() error {
+// Remove removes the empty cgroup and those below.
+func (c Group) Remove() error {
 	var dirs []string
 	err := filepath.WalkDir(string(c), func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.IsDir() {
@@ -125,8 +125,8 @@ func (c cgroup) remove() error {
 	return err
 }
 
-// pids lists the processes in the cgroup and below.
-func (c cgroup) pids() ([]int, error) {
+// PIDs lists the processes in the cgroup and below.
+func (c Group) PIDs() ([]int, error) {
 	var pids []int
 	err := filepath.WalkDir(string(c), func(path string, d fs.DirEntry, err error) error {
 		if errors.Is(err, fs.ErrNotExist) {

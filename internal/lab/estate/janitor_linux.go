@@ -1,4 +1,4 @@
-package netns
+package estate
 
 import (
 	"context"
@@ -9,16 +9,20 @@ import (
 	"os"
 	"os/exec"
 	"syscall"
+	"time"
 )
 
+// killWait bounds the wait for killed processes to be gone.
+const killWait = 5 * time.Second
+
 // destroy kills everything in a cgroup and removes it. It may be gone already.
-func destroy(c cgroup) error {
+func destroy(c Group) error {
 	ctx, cancel := context.WithTimeout(context.Background(), killWait)
 	defer cancel()
-	if err := c.kill(ctx); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	if err := c.Kill(ctx); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
-	return c.remove()
+	return c.Remove()
 }
 
 // janitorScript waits until the pipe from the lab's process closes, which it
@@ -44,7 +48,7 @@ type janitor struct {
 	pipe io.WriteCloser
 }
 
-func startJanitor(c cgroup, dir string) (*janitor, error) {
+func startJanitor(c Group, dir string) (*janitor, error) {
 	cmd := exec.Command("/bin/sh", "-c", janitorScript, "perdure-lab-janitor", string(c), dir, keptDir(dir))
 	cmd.Dir = "/"
 	// It must survive what kills the lab: Ctrl-C goes to the whole session.

@@ -1,4 +1,4 @@
-package netns
+package estate
 
 import (
 	"errors"
@@ -27,8 +27,8 @@ func keptDir(dir string) string {
 
 var labSeq atomic.Uint64
 
-// newName returns a name that no other lab on this machine has.
-func newName() (string, error) {
+// NewName returns a name that no other lab on this machine has.
+func NewName() (string, error) {
 	start, err := startTime(os.Getpid())
 	if err != nil {
 		return "", err
@@ -36,9 +36,9 @@ func newName() (string, error) {
 	return fmt.Sprintf("%s%d-%d-%d", namePrefix, os.Getpid(), start, labSeq.Add(1)), nil
 }
 
-// alive reports whether the process of a lab's name lives. A name of another
+// Alive reports whether the process of a lab's name lives. A name of another
 // form belongs to nobody here, and is alive.
-func alive(name string) bool {
+func Alive(name string) bool {
 	rest, ok := strings.CutPrefix(name, namePrefix)
 	fields := strings.Split(rest, "-")
 	if !ok || len(fields) != 3 {
@@ -64,21 +64,21 @@ func startTime(pid int) (uint64, error) {
 	return p.Start, err
 }
 
-// removeStale removes what labs of dead processes left: their processes,
+// RemoveStale removes what labs of dead processes left: their processes,
 // cgroups and directories.
-func removeStale(cgroups, dirs string) error {
+func RemoveStale(cgroups, dirs string) error {
 	var errs []error
 	groups, err := filepath.Glob(filepath.Join(cgroups, namePrefix+"*"))
 	errs = append(errs, err)
 	for _, path := range groups {
-		if !alive(filepath.Base(path)) {
-			errs = append(errs, destroy(cgroup(path)))
+		if !Alive(filepath.Base(path)) {
+			errs = append(errs, destroy(Group(path)))
 		}
 	}
 	left, err := filepath.Glob(filepath.Join(dirs, namePrefix+"*"))
 	errs = append(errs, err)
 	for _, path := range left {
-		if !alive(filepath.Base(path)) {
+		if !Alive(filepath.Base(path)) {
 			errs = append(errs, os.RemoveAll(path))
 		}
 	}
