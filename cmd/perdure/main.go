@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/perdure-ha/perdure/internal/cli"
+	"github.com/perdure-ha/perdure/internal/lab/vm/agent"
 	"github.com/perdure-ha/perdure/internal/lab/webserver"
 )
 
@@ -18,6 +19,9 @@ var version = "dev"
 func main() { os.Exit(run()) }
 
 func run() int {
+	if agent.Wanted() {
+		return agent.Main() // process 1 of a machine of the lab, or its agent
+	}
 	if len(os.Args) == 3 && os.Args[1] == webserver.Argument {
 		return webserver.Main(os.Args[2]) // the service of the demo where there is no nginx
 	}

@@ -33,6 +33,10 @@ type Options struct {
 	Terminal bool
 	// Keep leaves the logs of the nodes.
 	Keep bool
+	// Machines asks for virtual machines as nodes, of this kind ("uml", "qemu");
+	// Watchdog gives them one.
+	Machines string
+	Watchdog bool
 	// Confined asks for what an ordinary user can have, also as root.
 	Confined bool
 }
@@ -61,7 +65,7 @@ func Run(ctx context.Context, o Options) error {
 	if o.Live == nil {
 		o.Live = io.Discard
 	}
-	if why := confined(o); why != nil {
+	if why := confined(o); why != nil && o.Machines == "" {
 		fmt.Fprintf(o.Live, words["confined"].In(o.Lang)+"\n", why)
 	}
 	return run(ctx, o, open)

@@ -33,6 +33,9 @@ func (p *play) judge() {
 		p.problem("the service is still out after %v", round(v.Longest))
 	}
 	limit := e.Outage.At(p.Timing)
+	if limit > 0 {
+		limit += p.Stage.Has().Slack
+	}
 	for _, o := range v.Outages {
 		// What the lab itself didn't see can't be held against the cluster.
 		switch over := o.Length() - o.Stalled; {

@@ -275,18 +275,25 @@ func undone(open []fault.Fault, f fault.Fault) []fault.Fault {
 	}
 	end := fault.Fault{Node: f.Node, Resource: f.Resource}
 	switch f.Kind {
-	case fault.PowerOff:
+	case fault.PowerOff, fault.Panic, fault.NMI:
 		end.Kind = fault.PowerOn
-	case fault.Freeze:
+	case fault.PowerOffHost:
+		end.Kind = fault.PowerOnHost
+	case fault.Freeze, fault.Pause, fault.Suspend:
 		if f.For != 0 {
 			return open
 		}
-		end.Kind = fault.Thaw
+		end.Kind = fault.Continue
+		if f.Kind == fault.Freeze {
+			end.Kind = fault.Thaw
+		}
+	case fault.DiskError, fault.DiskHang, fault.DiskGone:
+		end.Kind = fault.DiskMend
 	case fault.FailStart:
 		end.Kind = fault.MendStart
 	case fault.StopDaemon, fault.KeepStop, fault.KillGuardian:
 		end.Kind = fault.StartDaemon
-	case fault.Cut, fault.OneWay, fault.Isolate, fault.LinkDown:
+	case fault.Cut, fault.OneWay, fault.Isolate, fault.LinkDown, fault.PortDown, fault.Loss, fault.Delay:
 		end = fault.Fault{Kind: fault.Heal}
 	default:
 		return open

@@ -2,6 +2,7 @@ package demo
 
 import (
 	"context"
+	"time"
 
 	"github.com/perdure-ha/perdure/internal/lab/client"
 	"github.com/perdure-ha/perdure/internal/lab/fault"
@@ -42,6 +43,9 @@ type Equipment struct {
 	Workers bool
 	// Gate: an address gate in the kernel silences nodes that don't run.
 	Gate bool
+	// Slack is added to every outage that is allowed at all: what the stage's
+	// machines need longer for the same start.
+	Slack time.Duration
 }
 
 // playable reports whether a stage has all that a scenario needs.

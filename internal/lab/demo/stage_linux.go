@@ -36,6 +36,9 @@ type labStage struct {
 // open builds a cluster of three nodes, or two and a witness, that protects a
 // web server, and begins to watch it: in namespaces where that is possible.
 func open(ctx context.Context, o Options, witness bool) (Stage, error) {
+	if o.Machines != "" {
+		return openVM(ctx, o, witness)
+	}
 	if why := confined(o); why != nil {
 		return openLocal(ctx, o, witness)
 	}

@@ -1,0 +1,131 @@
+package demo
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+
+	"github.com/perdure-ha/perdure/internal/lab/client"
+	"github.com/perdure-ha/perdure/internal/lab/vm"
+)
+
+const (
+	// vmBuildWait bounds the building of a cluster of machines, images apart.
+	vmBuildWait = 5 * time.Minute
+	// vmSlack is what emulated machines on a small host add to an outage: the same
+	// start of address and server takes that much longer.
+	vmSlack = 2 * time.Second
+)
+
+// vmStage is a cluster of virtual machines.
+type vmStage struct {
+	*vm.Lab
+	nodes  []string
+	lang   string
+	client *client.Client
+	prober *client.Prober
+
+	stopARP  context.CancelFunc
+	watching chan error
+	closing  sync.Once
+	closed   error
+}
+
+// openVM builds the cluster in the lab of virtual machines.
+func openVM(ctx context.Context, o Options, witness bool) (_ Stage, err error) {
+	nodes, hosts, name := cast(witness)
+	lab, err := vm.New(ctx, vm.Options{Nodes: nodes, Kind: vm.Kind(o.Machines), Perdure: o.Binary, Keep: o.Keep, Watchdog: o.Watchdog,
+		Say: func(what string) { fmt.Fprintln(o.Live, what) }})
+	if err != nil {
+		return nil, err
+	}
+	return VMStage(ctx, lab, o, hosts, name)
+}
+
+// VMStage makes a stage of a lab whose machines run: it builds the cluster,
+// protects the server and begins to watch. On an error the lab is closed.
+func VMStage(ctx context.Context, lab *vm.Lab, o Options, hosts []string, witness string) (_ Stage, err error) {
+	ctx, cancel := context.WithTimeout(ctx, vmBuildWait)
+	defer cancel()
+	s := &vmStage{Lab: lab, lang: o.Lang, watching: make(chan error, 1)}
+	for _, n := range lab.Nodes() {
+		s.nodes = append(s.nodes, n.Name)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, s.Close())
+		}
+	}()
+	if err := lab.BuildCluster(ctx, vm.ClusterOptions{Detection: o.Detection, Witness: witness}); err != nil {
+		return nil, err
+	}
+	if err := lab.Protect(ctx, Hierarchy, Server, hosts); err != nil {
+		return nil, err
+	}
+	clock := client.NewClock()
+	s.client = client.Start(client.Config{Clock: clock, Dial: lab.Outside().Dial})
+	s.prober = client.StartProber(client.ProberConfig{Clock: clock, Doors: lab.Outside().Doors()})
+	watch, stop := context.WithCancel(context.Background())
+	s.stopARP = stop
+	go func() { s.watching <- lab.Outside().WatchARP(watch, clock, arpInterval, s.prober.Add) }()
+	return s, s.Ready(ctx, nil)
+}
+
+// Has says what guests have: a server of several processes, and a gate if their
+// kernel has the means.
+func (s *vmStage) Has() Equipment {
+	return Equipment{Workers: true, Gate: s.HasGate(), Slack: vmSlack}
+}
+
+func (s *vmStage) Nodes() []string        { return s.nodes }
+func (s *vmStage) Client() *client.Client { return s.client }
+func (s *vmStage) Prober() *client.Prober { return s.prober }
+
+func (s *vmStage) Refresh(ctx context.Context) error {
+	return s.Operator().ClearFailures(ctx, Hierarchy)
+}
+
+func (s *vmStage) Ready(ctx context.Context, wanting func(error)) error {
+	if err := s.Operator().AwaitWhole(ctx, wanting); err != nil {
+		return err
+	}
+	_, err := s.client.WaitGood(ctx, s.client.Clock().Now(), "")
+	return err
+}
+
+func (s *vmStage) Why(ctx context.Context) (string, error) {
+	return s.Operator().Why(ctx, Hierarchy, s.lang)
+}
+
+// Enter names the command that leads onto a node: a machine has no door in the
+// file system.
+func (s *vmStage) Enter() ([]string, error) {
+	self, err := os.Executable()
+	if err != nil {
+		return nil, err
+	}
+	var commands []string
+	for _, n := range s.nodes {
+		commands = append(commands, self+" lab ssh "+n+" --")
+	}
+	return commands, nil
+}
+
+func (s *vmStage) Kept() string { return s.KeptDir() }
+
+func (s *vmStage) Close() error {
+	s.closing.Do(func() {
+		var errs []error
+		if s.client != nil {
+			s.client.Stop()
+			s.prober.Stop()
+			s.stopARP()
+			errs = append(errs, <-s.watching)
+		}
+		s.closed = errors.Join(append(errs, s.Lab.Close())...)
+	})
+	return s.closed
+}
