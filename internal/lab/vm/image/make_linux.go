@@ -12,8 +12,7 @@ import (
 
 const defaultDir = "/var/cache/perdure-lab"
 
-// The steps of a build. How long each takes was measured on two cores, with the
-// packages from a near mirror.
+// The steps of a build, for people.
 const (
 	stepKernel     = "fetching the kernel"
 	stepUnpack     = "unpacking the kernel"
@@ -28,18 +27,20 @@ const (
 	stepSquash     = "packing the root file system"
 )
 
+// allSteps with the time each takes on two cores that do other things too, with
+// the packages from a near mirror.
 var allSteps = []step{
-	{stepKernel, 7 * time.Second},
-	{stepUnpack, 11 * time.Second},
-	{stepExtract, 3 * time.Second},
-	{stepLists, 12 * time.Second},
-	{stepDownload, 12 * time.Second},
-	{stepUnpackRoot, 10 * time.Second},
-	{stepEssential, 30 * time.Second},
-	{stepPackages, 50 * time.Second},
-	{stepConfigure, 5 * time.Second},
+	{stepKernel, 3 * time.Second},
+	{stepUnpack, 5 * time.Second},
+	{stepExtract, time.Second},
+	{stepLists, 5 * time.Second},
+	{stepDownload, 5 * time.Second},
+	{stepUnpackRoot, 50 * time.Second},
+	{stepEssential, 20 * time.Second},
+	{stepPackages, 75 * time.Second},
+	{stepConfigure, 2 * time.Second},
 	{stepModules, 4 * time.Second},
-	{stepSquash, 8 * time.Second},
+	{stepSquash, 10 * time.Second},
 }
 
 // neededBytes is what must be free for a build: the unpacked kernel and root and

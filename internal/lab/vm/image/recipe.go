@@ -15,7 +15,7 @@ var recipe embed.FS
 
 // recipeVersion changes when this code makes something else from the same
 // recipe. Change it with what builds: cached images are made anew.
-const recipeVersion = 1
+const recipeVersion = 2
 
 // inputs are what an image is made from. Two builds of equal inputs are
 // interchangeable.

@@ -107,15 +107,17 @@ const (
 func (t *tail) Write(p []byte) (int, error) {
 	t.rest = append(t.rest, p...)
 	for {
-		i := bytes.IndexAny(t.rest, "\n\r")
-		if i < 0 && len(t.rest) < tailLine {
+		start := t.rest[:min(len(t.rest), tailLine)]
+		switch i := bytes.IndexAny(start, "\n\r"); {
+		case i >= 0:
+			t.add(string(t.rest[:i]))
+			t.rest = t.rest[i+1:]
+		case len(start) == tailLine:
+			t.add(string(start))
+			t.rest = t.rest[tailLine:]
+		default:
 			return len(p), nil
 		}
-		if i < 0 {
-			i = len(t.rest) - 1
-		}
-		t.add(string(t.rest[:i]))
-		t.rest = t.rest[i+1:]
 	}
 }
 
