@@ -28,14 +28,14 @@ const (
 )
 
 // allSteps with the time each takes on two cores that do other things too, with
-// the packages from a near mirror.
+// the packages from a near mirror; unpacking is estimated.
 var allSteps = []step{
 	{stepKernel, 3 * time.Second},
 	{stepUnpack, 5 * time.Second},
 	{stepExtract, time.Second},
 	{stepLists, 5 * time.Second},
 	{stepDownload, 5 * time.Second},
-	{stepUnpackRoot, 50 * time.Second},
+	{stepUnpackRoot, 15 * time.Second},
 	{stepEssential, 20 * time.Second},
 	{stepPackages, 75 * time.Second},
 	{stepConfigure, 2 * time.Second},

@@ -14,10 +14,6 @@ import (
 // equal content gives an equal image: seconds since 1970, 2025-01-01.
 const sourceDate = "SOURCE_DATE_EPOCH=1735689600"
 
-// unwantedFiles are left out of every package.
-var unwantedFiles = []string{"/usr/share/doc/*", "/usr/share/man/*", "/usr/share/info/*", "/usr/share/locale/*",
-	"/usr/share/lintian/*", "/usr/share/bash-completion/*", "/usr/share/bug/*"}
-
 // bootstrapSteps are the lines by which mmdebstrap says what it does now.
 var bootstrapSteps = []struct{ prefix, step string }{
 	{"I: running apt-get update", stepLists},
@@ -39,17 +35,18 @@ func (b builder) bootstrap(ctx context.Context, root string) error {
 	if err != nil {
 		return err
 	}
+	exclude, err := b.script("exclude.sh")
+	if err != nil {
+		return err
+	}
 	configure, err := b.script("configure.sh")
 	if err != nil {
 		return err
 	}
 	argv := []string{"mmdebstrap", "--mode=root", "--format=directory", "--variant=minbase", "--architectures=amd64",
-		"--include=" + strings.Join(recipeList("packages.txt"), ","), "--customize-hook=" + configure}
+		"--include=" + strings.Join(recipeList("packages.txt"), ","), "--essential-hook=" + exclude, "--customize-hook=" + configure}
 	for _, o := range options {
 		argv = append(argv, "--aptopt="+o)
-	}
-	for _, pattern := range unwantedFiles {
-		argv = append(argv, "--dpkgopt=path-exclude="+pattern)
 	}
 	// A power cut throws the directory away: nothing in it need reach the disk.
 	argv = append(argv, "--dpkgopt=force-unsafe-io", b.in.codename, root, sources)

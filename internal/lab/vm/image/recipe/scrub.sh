@@ -11,6 +11,9 @@ printf '127.0.0.1 localhost\n::1 localhost\n' >"$1/etc/hosts"
 # What the installation left, that is also what differs from run to run.
 rm -rf "$1"/var/lib/apt/lists/* "$1"/var/cache/apt/* "$1"/var/cache/debconf/*-old \
 	"$1"/var/cache/ldconfig/* "$1"/var/lib/dpkg/*-old "$1"/tmp/* "$1"/run/*
+for dir in doc man info locale lintian bash-completion bug; do
+	rm -rf "$1/usr/share/$dir"/*
+done
 find "$1/var/log" -type f -delete
 
 # systemd need not rebuild its caches at every boot: /etc and /var are as old
