@@ -131,7 +131,8 @@ type host struct {
 }
 
 // commandLine is how QEMU is called. The processor is stopped at first, so that
-// nothing of the guest is missed. incoming waits for a migration instead.
+// nothing of the guest is missed. incoming waits for a migration instead, and is
+// stopped as well when it is there.
 func commandLine(c machine.Config, drives []*drive, h host, console string, incoming bool) []string {
 	a := []string{
 		"-name", c.Name,

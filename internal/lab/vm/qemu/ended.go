@@ -10,6 +10,7 @@ const (
 	endedReset      = "reset"
 	endedKilled     = "killed"
 	endedMigrated   = "migrated"
+	endedReverted   = "reverted"
 	endedQuit       = "quit"
 )
 

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -35,11 +34,8 @@ type Machine struct {
 
 // life is from a boot to an end, over all migrations.
 type life struct {
-	control net.Conn // the lab's end
-	// far is the end that QEMU inherits. It is kept, because the target of a
-	// migration inherits it too.
-	far  *os.File
-	done chan struct{}
+	control *control // nil before the first boot
+	done    chan struct{}
 	// ended is why, once done is closed.
 	ended string
 }
@@ -117,7 +113,7 @@ func (m *Machine) launch(ctx context.Context, incoming bool) (*life, *process, e
 	if p := m.current(); p != nil && !p.isDone() {
 		return nil, nil, errors.New("it runs")
 	}
-	ours, far, err := socketPair("control")
+	c, err := newControl()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -125,13 +121,13 @@ func (m *Machine) launch(ctx context.Context, incoming bool) (*life, *process, e
 		d.state = machine.DiskGood
 		d.top, d.file, d.moves = "top-"+d.Name, "file-"+d.Name, 0
 	}
-	p, err := startProcess(ctx, m.config, commandLine(m.config, m.drives, m.host, m.console, incoming), far)
+	p, err := startProcess(ctx, m.config, commandLine(m.config, m.drives, m.host, m.console, incoming), c.far)
 	if err != nil {
-		ours.Close()
-		far.Close()
+		c.Close()
+		c.far.Close()
 		return nil, nil, err
 	}
-	return &life{control: ours, far: far, done: make(chan struct{})}, p, nil
+	return &life{control: c, done: make(chan struct{})}, p, nil
 }
 
 // adopt makes a process the machine's.
@@ -151,7 +147,7 @@ func (m *Machine) attend(l *life, p *process) {
 		return
 	}
 	l.ended = p.ended
-	l.far.Close() // the stream ends, after what is still in it
+	l.control.far.Close() // the stream ends, after what is still in it
 	close(l.done)
 }
 

@@ -3,7 +3,6 @@ package qemu
 import (
 	"context"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -165,5 +164,3 @@ func (s *stage) end(want string) {
 		s.t.Fatalf("ended: %q, want %q", got, want)
 	}
 }
-
-func mac(last byte) net.HardwareAddr { return net.HardwareAddr{0x52, 0x54, 0, 0, 0, last} }

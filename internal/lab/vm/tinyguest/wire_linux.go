@@ -19,6 +19,10 @@ const Tap = "tap0"
 // MAC is the address of the guest's card at the wire.
 var MAC = net.HardwareAddr{0x52, 0x54, 0, 0, 0, 1}
 
+// hostMAC is the host's, the same at all wires: a guest that migrates from one to
+// another knows it already.
+var hostMAC = net.HardwareAddr{0x52, 0x54, 0, 0, 0, 0xfe}
+
 // Wire is a network namespace with a tap in it, and the thread that lives there:
 // machines that it starts die with it.
 type Wire struct {
@@ -60,7 +64,9 @@ func stretch(host string, guest net.IP) error {
 		return err
 	}
 	defer ns.Close() // the thread holds it
-	tap := &netlink.Tuntap{LinkAttrs: netlink.LinkAttrs{Name: Tap}, Mode: netlink.TUNTAP_MODE_TAP}
+	attrs := netlink.NewLinkAttrs()
+	attrs.Name, attrs.HardwareAddr = Tap, hostMAC
+	tap := &netlink.Tuntap{LinkAttrs: attrs, Mode: netlink.TUNTAP_MODE_TAP}
 	if err := netlink.LinkAdd(tap); err != nil {
 		return err
 	}
@@ -73,7 +79,7 @@ func stretch(host string, guest net.IP) error {
 		return err
 	}
 	index := link.Attrs().Index
-	return errors.Join(netlink.AddrAdd(link, addr), netlink.LinkSetUp(link), netlink.NeighSet(&netlink.Neigh{
+	return errors.Join(netlink.LinkSetHardwareAddr(link, hostMAC), netlink.AddrAdd(link, addr), netlink.LinkSetUp(link), netlink.NeighSet(&netlink.Neigh{
 		LinkIndex: index, IP: guest, HardwareAddr: MAC, State: netlink.NUD_PERMANENT}))
 }
 
