@@ -44,7 +44,8 @@ func Scenarios() []Scenario {
 	all = append(all, nodeScenarios()...)
 	all = append(all, networkScenarios()...)
 	all = append(all, freezeScenarios()...)
-	return append(all, quorumScenarios()...)
+	all = append(all, quorumScenarios()...)
+	return append(all, machineScenarios()...)
 }
 
 func processScenarios() []Scenario {
