@@ -14,7 +14,8 @@ type Result struct {
 	Node NodeID
 	// Entry is the timeline entry that it made (0: none).
 	Entry uint64
-	// Repeated: the command had been applied before; nothing was done.
+	// Repeated: the command had been applied before; nothing was done now, and
+	// Refusal and Node say what became of it then.
 	Repeated bool
 }
 
@@ -57,16 +58,15 @@ func refuse(code string, args ...any) Result { return Result{Refusal: Because(co
 // every node.
 func (s *State) Apply(index uint64, c *Command) Result {
 	s.Applied = index
-	if c.ID != 0 {
-		if slices.Contains(s.Recent, c.ID) {
-			return Result{Repeated: true}
-		}
-		s.Recent = append(s.Recent, c.ID)
-		if over := len(s.Recent) - recentMax; over > 0 {
-			s.Recent = slices.Delete(s.Recent, 0, over)
-		}
+	if c.ID == 0 {
+		return s.apply(index, c)
 	}
-	return s.apply(index, c)
+	if slices.Contains(s.Recent, c.ID) {
+		return s.outcome(c.ID)
+	}
+	res := s.apply(index, c)
+	s.remember(c.ID, res)
+	return res
 }
 
 func (s *State) apply(index uint64, c *Command) Result {

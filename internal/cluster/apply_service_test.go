@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"reflect"
 	"slices"
 	"testing"
 )
@@ -227,14 +228,37 @@ func TestTwiceIsOnce(t *testing.T) {
 	// A refusal is remembered as well: what was refused once isn't done later.
 	bad := reportFrom(2, InService)
 	bad.ID = 78
-	if !s.Apply(s.Applied+1, &bad).Refused() || !s.Apply(s.Applied+1, &bad).Repeated {
-		t.Error("a refused command was carried out again")
+	refused, again := s.Apply(s.Applied+1, &bad), s.Apply(s.Applied+1, &bad)
+	if !refused.Refused() || !again.Repeated || !reflect.DeepEqual(again.Refusal, refused.Refusal) {
+		t.Errorf("refused %+v, and again %+v", refused, again)
 	}
 	for i := range 2 * recentMax {
 		s.Apply(s.Applied+1, &Command{ID: 1000 + uint64(i)})
 	}
-	if len(s.Recent) != recentMax || slices.Contains(s.Recent, 77) {
-		t.Errorf("%d ids are remembered", len(s.Recent))
+	if len(s.Recent) != recentMax || slices.Contains(s.Recent, 77) || len(s.Outcomes) != 0 {
+		t.Errorf("%d ids are remembered, %d outcomes", len(s.Recent), len(s.Outcomes))
+	}
+}
+
+// A join whose command comes a second time gets the id that the first gave, also
+// from a snapshot.
+func TestRepeatedJoinHasItsID(t *testing.T) {
+	s := threeNodes(t)
+	s.Apply(s.Applied+1, &Command{AddToken: &AddToken{Token: Token{Hash: "h", ExpiresUnix: 10}, NowUnix: 1}})
+	join := Command{ID: 9, AddNode: &AddNode{Name: "new", Role: RoleNode, TokenHash: "h", NowUnix: 1}}
+	first := s.Apply(s.Applied+1, &join)
+	if first.Refused() || first.Node == 0 {
+		t.Fatalf("the join: %+v", first)
+	}
+	for i := range recentMax - 1 {
+		s.Apply(s.Applied+1, &Command{ID: 1000 + uint64(i), CancelMove: &CancelMove{Hierarchy: "none"}})
+	}
+	s = s.Clone()
+	if again := s.Apply(s.Applied+1, &join); !again.Repeated || again.Refused() || again.Node != first.Node {
+		t.Errorf("again: %+v, first %+v", again, first)
+	}
+	if len(s.Outcomes) > recentMax {
+		t.Errorf("%d outcomes are remembered", len(s.Outcomes))
 	}
 }
 

@@ -141,6 +141,6 @@ func TestApplyProperties(t *testing.T) {
 // bare is the state without what every command changes.
 func bare(s *State) []byte {
 	c := *s
-	c.Applied, c.Recent = 0, nil
+	c.Applied, c.Recent, c.Outcomes = 0, nil, nil
 	return c.Encode()
 }

@@ -47,6 +47,8 @@ type State struct {
 	// Recent are the ids of the last commands that had one, so that a command
 	// sent twice is carried out once.
 	Recent []uint64 `json:"recent,omitempty"`
+	// Outcomes of those that were refused or gave an id, in the same order.
+	Outcomes []Outcome `json:"outcomes,omitempty"`
 	// Timeline holds the latest entries, oldest first; bounded by
 	// timelineMax.
 	Timeline []Entry `json:"timeline,omitempty"`
