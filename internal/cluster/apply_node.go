@@ -101,24 +101,32 @@ func (s *State) CheckMember(m *Member) Result {
 		}
 	}
 	if m.As == AsNothing {
-		for i := range s.Hierarchies {
-			if s.Hierarchies[i].Owner == m.Node {
-				return refuse(RefusedOwns, n.Name, s.Hierarchies[i].Name)
-			}
+		return s.ownsNothing(n)
+	}
+	return Result{}
+}
+
+// ownsNothing refuses what must not be done to the owner of a hierarchy.
+func (s *State) ownsNothing(n *Node) Result {
+	for i := range s.Hierarchies {
+		if s.Hierarchies[i].Owner == n.ID {
+			return refuse(RefusedOwns, n.Name, s.Hierarchies[i].Name)
 		}
 	}
 	return Result{}
 }
 
-// member is applied together with raft's own change, which is why it can't be
+// member is applied together with raft's own change, which is why that can't be
 // refused any more: the proposer asked CheckMember, and raft allows one change
-// at a time. What changed in between is mended instead: a removed owner is
-// treated as unknown for ever, so its hierarchies stay where they are.
+// at a time. An owner that is removed all the same stays a node, because only
+// as one can it stop its hierarchies or be evicted; it is without a vote, and
+// the leader makes it a learner again.
 func (s *State) member(index uint64, c *Command, m *Member) Result {
 	drop := func(ids []NodeID) []NodeID {
 		return slices.DeleteFunc(ids, func(id NodeID) bool { return id == m.Node })
 	}
 	s.Voters, s.Learners = drop(s.Voters), drop(s.Learners)
+	var res Result
 	kind := KindVoter
 	switch m.As {
 	case AsVoter:
@@ -128,11 +136,17 @@ func (s *State) member(index uint64, c *Command, m *Member) Result {
 		s.Learners = append(s.Learners, m.Node)
 		slices.Sort(s.Learners)
 	case AsNothing:
-		kind = KindNodeRemoved
-		s.removeNode(m.Node)
+		if n := s.Node(m.Node); n != nil {
+			res = s.ownsNothing(n)
+		}
+		if !res.Refused() {
+			kind = KindNodeRemoved
+			s.removeNode(m.Node)
+		}
 	}
 	s.Conf++
-	return Result{Entry: s.tell(index, c, Entry{Kind: kind, Node: m.Node})}
+	res.Entry = s.tell(index, c, Entry{Kind: kind, Node: m.Node})
+	return res
 }
 
 func (s *State) removeNode(id NodeID) {
@@ -276,10 +290,8 @@ func (s *State) leave(index uint64, c *Command, a *Leave) Result {
 	if n.Generation != a.Generation {
 		return refuse(RefusedVoid, "leave: generation "+gen(n.Generation))
 	}
-	for i := range s.Hierarchies {
-		if s.Hierarchies[i].Owner == a.Node {
-			return refuse(RefusedOwns, n.Name, s.Hierarchies[i].Name)
-		}
+	if r := s.ownsNothing(n); r.Refused() {
+		return r
 	}
 	n.Presence = Left
 	return Result{Entry: s.tell(index, c, Entry{Kind: KindLeft, Node: a.Node})}

@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"slices"
 	"testing"
 	"time"
 )
@@ -264,4 +265,29 @@ func TestSetNode(t *testing.T) {
 		{name: "bad network", cmd: Command{SetNode: &SetNode{Node: 2, Paths: []Path{{Network: "a b", Address: "x"}}}}, refused: RefusedBadName},
 		{name: "unknown", cmd: Command{SetNode: &SetNode{Node: 9, Maintenance: new(true)}}, refused: RefusedUnknownNode},
 	})
+}
+
+// An owner that is removed all the same, because the change was under way
+// before it became one, stays a node: else nobody could take its hierarchies
+// from it.
+func TestRemovedOwnerStaysANode(t *testing.T) {
+	s := threeNodes(t)
+	a := assignTo(2)
+	if r := s.Apply(s.Applied+1, &a); r.Refused() {
+		t.Fatal(r.Refusal)
+	}
+	r := s.Apply(s.Applied+1, &Command{Member: &Member{Node: 2, As: AsNothing}})
+	if r.Refusal.Code != RefusedOwns || s.Conf != testConf+1 {
+		t.Errorf("result %+v, configuration %d", r, s.Conf)
+	}
+	if s.Node(2) == nil || s.IsVoter(2) || slices.Contains(s.Learners, 2) || s.Hierarchy("web").Owner != 2 {
+		t.Errorf("nodes %+v, voters %v", s.Nodes, s.Voters)
+	}
+	if r := s.Apply(s.Applied+1, &Command{Reason: Because("PD0003"), Evict: &Evict{Node: 2, Generation: 1, Conf: s.Conf, Promises: []NodeID{1, 3}}}); r.Refused() {
+		t.Errorf("its eviction: %v", r.Refusal)
+	}
+	if h := s.Hierarchy("web"); h.Owner != 0 {
+		t.Errorf("web is still owned by %v", h.Owner)
+	}
+	sound(t, s)
 }

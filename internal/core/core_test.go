@@ -5,6 +5,8 @@ import (
 	"testing"
 	"time"
 
+	"go.etcd.io/raft/v3/raftpb"
+
 	"github.com/perdure-ha/perdure/internal/arbiter"
 	"github.com/perdure-ha/perdure/internal/cluster"
 )
@@ -254,5 +256,26 @@ func TestNoRemovalAcrossAnAssignment(t *testing.T) {
 		if r.ID == 4 && r.Result.Refusal.Code != cluster.RefusedOwns {
 			t.Errorf("the removal: %+v", r.Result)
 		}
+	}
+}
+
+// Should an owner be removed all the same, it becomes a node of the cluster
+// again and keeps its lease, so that it can be taken out as everybody else.
+func TestRemovedOwnerComesBackAsALearner(t *testing.T) {
+	b := newBench(t, aNode, aNode, aNode)
+	b.until("admitted", b.present)
+	lead := b.leader()
+	x := b.others(lead)[0]
+	ask := func(c cluster.Command) { b.step(lead.self, Propose{Command: c}) }
+	ask(cluster.Command{ID: 1, CreateHierarchy: &cluster.CreateHierarchy{Name: "web", Nodes: []cluster.NodeID{x.self}}})
+	ask(cluster.Command{ID: 2, SetWant: &cluster.SetWant{Hierarchy: "web", Want: cluster.WantInService}})
+	b.until("assigned", func() bool { h := lead.state.Hierarchy("web"); return h != nil && h.Owner == x.self })
+	// As if the change had been under way: no check before it is proposed.
+	remove := cluster.Command{ID: 3, Member: &cluster.Member{Node: x.self, As: cluster.AsNothing}}
+	lead.proposeChange(raftpb.ConfChangeType_ConfChangeRemoveNode, x.self, remove.Encode())
+	b.until("removed", func() bool { return !lead.state.IsVoter(x.self) })
+	b.until("given a vote again", func() bool { return lead.state.IsVoter(x.self) && b.present() })
+	if !x.Lease().Alive(b.now) || lead.state.Hierarchy("web").Owner != x.self {
+		t.Errorf("lease %+v, web is owned by %v", x.Lease(), lead.state.Hierarchy("web").Owner)
 	}
 }
