@@ -104,11 +104,26 @@ func (m *Machine) guard(now cluster.Instant, ev Guard) {
 	m.arm(now)
 	if old != nil {
 		m.release(old)
+		m.inheritThaw(h, old)
 	}
 	if len(h.addresses) > 0 {
 		m.emit(ProtectGate{h.addresses})
 	}
 	m.reopen(now)
+}
+
+// inheritThaw goes on with a thaw that isn't known to be done: what stands, or
+// starts in a group that stands, would hang for ever.
+func (m *Machine) inheritThaw(h, old *hierarchy) {
+	if !old.thawing {
+		return
+	}
+	for _, g := range old.cgroups {
+		if !slices.Contains(h.cgroups, g) {
+			h.cgroups = append(h.cgroups, g)
+		}
+	}
+	m.thaw(h)
 }
 
 // claimed names the other hierarchy that has one of the addresses.

@@ -449,3 +449,28 @@ func TestReset(t *testing.T) {
 		t.Error("the new session doesn't serve")
 	}
 }
+
+// A thaw that failed is tried again, also when the hierarchy was guarded anew
+// meanwhile, and with the groups that it had before.
+func TestFailedThawIsTriedAgainAfterGuard(t *testing.T) {
+	w := inService(t, Config{})
+	must(t, w.run(2300*ms))
+	if w.procs["web"] != "frozen" {
+		t.Fatalf("processes %s", w.procs["web"])
+	}
+	w.pending = nil
+	must(t, w.step(w.lease()))
+	thaw := w.pending[0].(Thawed)
+	w.pending, w.procs["web"] = nil, "frozen" // it doesn't thaw
+	must(t, w.step(Guard{Hierarchy: "web", Epoch: 8, Addresses: []Address{{vip, "eth0"}}, Cgroups: []string{"web/new"}}))
+	if h := w.m.hierarchies["web"]; !slices.Equal(h.cgroups, []string{"web/new", "web"}) || !h.thawing {
+		t.Fatalf("groups %v, thawing %v", h.cgroups, h.thawing)
+	}
+	w.pending, w.procs["web"] = nil, "frozen"
+	thaw.Attempt, thaw.Failed = w.m.hierarchies["web"].attempt, cluster.Because(message.ThawFailed, "web", "busy")
+	must(t, w.step(thaw))
+	must(t, w.run(retryAfter+ms))
+	if w.procs["web"] != "running" || w.m.hierarchies["web"].thawing {
+		t.Errorf("processes %s after another try", w.procs["web"])
+	}
+}
