@@ -33,8 +33,7 @@ func (c *Core) doBeat(now cluster.Instant) {
 		b.Leader, b.LeaderAge = c.raft.leader, age(now.Mono-c.leaderSeen)
 	}
 	voter := c.state.IsVoter(c.self)
-	b.LogIndex = c.log.last()
-	b.LogTerm, _ = c.log.Term(b.LogIndex) // the last entry is always there
+	b.LogTerm, b.LogIndex = c.furthest()
 	b.Heard = make([]Heard, 0, len(c.state.Nodes))
 	c.out.BeatTo = c.out.BeatTo[:0]
 	for i := range c.state.Nodes {
@@ -52,6 +51,19 @@ func (c *Core) doBeat(now cluster.Instant) {
 		}
 	}
 	c.out.Beat = b
+}
+
+// furthest is the furthest end that the durable log had in this process's life.
+// A new leader may replace a long conflicting tail in several messages, so that
+// the log ends earlier for a while; peers would take that for a disk that went
+// back. One that did has another process.
+func (c *Core) furthest() (term, index uint64) {
+	index = c.log.last()
+	term, _ = c.log.Term(index) // the last entry is always there
+	if term > c.farTerm || term == c.farTerm && index > c.farIndex {
+		c.farTerm, c.farIndex = term, index
+	}
+	return c.farTerm, c.farIndex
 }
 
 // stalled reports whether the leader's disk keeps it from leading.

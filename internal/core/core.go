@@ -66,6 +66,8 @@ type Core struct {
 	appliedT   uint64 // term of the last applied entry
 	snapAt     uint64 // index of the last snapshot on disk
 	hardOnDisk *raftpb.HardState
+	farTerm    uint64 // see furthest
+	farIndex   uint64
 
 	disk   diskQueue
 	peers  map[cluster.NodeID]*peer

@@ -101,7 +101,8 @@ type Heartbeat struct {
 	Leader    cluster.NodeID
 	LeaderAge uint32
 	Applied   uint64
-	// LogTerm and LogIndex are the end of the sender's durable log. They never
+	// LogTerm and LogIndex are the furthest end that the sender's durable log had
+	// in its process's life. They never
 	// go back, unless its disk did.
 	LogTerm, LogIndex uint64
 	// Leaving: the sender is stopping cleanly and takes nothing over.
