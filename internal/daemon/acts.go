@@ -253,7 +253,10 @@ func (a *acts) guard(act decide.Action) error {
 		if err != nil {
 			return err
 		}
-		as, group := u.agent.Guard()
+		as, group, err := u.agent.Guard()
+		if err != nil {
+			return err
+		}
 		for _, g := range as {
 			addrs = append(addrs, guard.Address{Addr: g.Prefix.Addr(), Device: g.Device})
 		}

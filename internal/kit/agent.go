@@ -99,11 +99,13 @@ func (a *Agent) Announce() {
 
 // Guard is what the guardian must be able to silence; nothing if the resource
 // has nothing of the kind.
-func (a *Agent) Guard() ([]GuardedAddress, string) {
-	if r, ok := a.Resource.(Guarded); ok {
-		return r.Addresses(), r.Cgroup()
+func (a *Agent) Guard() ([]GuardedAddress, string, error) {
+	r, ok := a.Resource.(Guarded)
+	if !ok {
+		return nil, "", nil
 	}
-	return nil, ""
+	addrs, err := r.Addresses()
+	return addrs, r.Cgroup(), err
 }
 
 // Watch reports what happens to the resource until the context ends. It

@@ -98,8 +98,9 @@ type (
 	// Guarded names what the guardian must be able to silence before Start is
 	// called.
 	Guarded interface {
-		// Addresses are for the address gate.
-		Addresses() []GuardedAddress
+		// Addresses are for the address gate. An error says why they can't be
+		// guarded here, and then nothing is started.
+		Addresses() ([]GuardedAddress, error)
 		// Cgroup is the directory of the group that is frozen and killed; empty
 		// if there is none.
 		Cgroup() string

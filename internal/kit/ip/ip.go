@@ -130,16 +130,16 @@ func (r *IP) Watch(ctx context.Context, report func(kit.Event)) error {
 }
 
 // Addresses implements [kit.Guarded].
-func (r *IP) Addresses() []kit.GuardedAddress {
+func (r *IP) Addresses() ([]kit.GuardedAddress, error) {
 	p, links, err := r.place()
 	if err != nil {
-		return []kit.GuardedAddress{{Prefix: r.in.Values.Prefix("address")}}
+		return nil, err
 	}
 	all := make([]kit.GuardedAddress, len(links))
 	for i, l := range links {
 		all[i] = kit.GuardedAddress{Prefix: p, Device: l.Name}
 	}
-	return all
+	return all, nil
 }
 
 // Cgroup implements [kit.Guarded]: nothing runs for an address.

@@ -53,7 +53,7 @@ func TestAddressComesAndGoes(t *testing.T) {
 			if h := a.Ready(ctx); h.Status != cluster.OutOfService || h.Reason.Code != "" {
 				t.Errorf("readiness: %v", h)
 			}
-			if g, _ := a.Guard(); len(g) != 1 || g[0].Prefix.Addr() != c.addr || g[0].Device != "eth0" {
+			if g, _, err := a.Guard(); err != nil || len(g) != 1 || g[0].Prefix.Addr() != c.addr || g[0].Device != "eth0" {
 				t.Errorf("guard %v", g)
 			}
 			begun := time.Now()
@@ -292,14 +292,15 @@ func TestStartFails(t *testing.T) {
 	w, ctx := newWorld(t), kittest.Context(t)
 	for _, c := range []struct {
 		name, code string
+		unplaced   bool // there is no device to guard it on
 		settings   []string
 		before     func()
 	}{
-		{"no such device", message.DeviceMissing, []string{"address", "192.0.2.10", "devices", "eth9"}, nil},
-		{"no network for it", message.NoDeviceForAddress, []string{"address", "198.51.100.7"}, nil},
-		{"the address is elsewhere on the node", message.AddressForeign, []string{"address", "192.0.2.50/24", "devices", "eth0"},
+		{"no such device", message.DeviceMissing, true, []string{"address", "192.0.2.10", "devices", "eth9"}, nil},
+		{"no network for it", message.NoDeviceForAddress, true, []string{"address", "198.51.100.7"}, nil},
+		{"the address is elsewhere on the node", message.AddressForeign, false, []string{"address", "192.0.2.50/24", "devices", "eth0"},
 			func() { w.address("eth1", "192.0.2.50/24") }},
-		{"the device is off", message.DeviceDown, []string{"address", "192.0.2.10/24", "devices", "eth1"}, func() {
+		{"the device is off", message.DeviceDown, false, []string{"address", "192.0.2.10/24", "devices", "eth1"}, func() {
 			l, err := netlink.LinkByName("eth1")
 			check(t, err)
 			check(t, netlink.LinkSetDown(l))
@@ -312,6 +313,9 @@ func TestStartFails(t *testing.T) {
 			a := open(t, c.settings...)
 			if err := a.Start(ctx, ""); code(err) != c.code {
 				t.Errorf("%v, want %s", err, c.code)
+			}
+			if _, _, err := a.Guard(); c.unplaced && code(err) != c.code {
+				t.Errorf("guard: %v, want %s", err, c.code)
 			}
 		})
 	}

@@ -267,7 +267,7 @@ func (p *Process) Watch(ctx context.Context, report func(kit.Event)) error {
 }
 
 // Addresses implements [kit.Guarded].
-func (p *Process) Addresses() []kit.GuardedAddress { return nil }
+func (p *Process) Addresses() ([]kit.GuardedAddress, error) { return nil, nil }
 
 // Cgroup implements [kit.Guarded].
 func (p *Process) Cgroup() string { return p.in.Group }

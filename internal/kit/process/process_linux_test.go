@@ -260,7 +260,7 @@ func TestFrozen(t *testing.T) {
 	}
 	id := state(t, a)
 	p := a.Resource.(*Process)
-	if _, path := a.Guard(); path == "" || path != p.group().Path() {
+	if _, path, _ := a.Guard(); path == "" || path != p.group().Path() {
 		t.Fatalf("guard names the group %q", path)
 	}
 	if err := p.group().Freeze(ctx, true); err != nil {

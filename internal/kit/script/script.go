@@ -158,7 +158,7 @@ func (s *Script) Adopt(ctx context.Context) (bool, error) {
 }
 
 // Addresses implements [kit.Guarded].
-func (s *Script) Addresses() []kit.GuardedAddress { return nil }
+func (s *Script) Addresses() ([]kit.GuardedAddress, error) { return nil, nil }
 
 // Cgroup implements [kit.Guarded].
 func (s *Script) Cgroup() string { return s.in.Group }

@@ -251,7 +251,7 @@ func TestFrozenGroupDoesNotHoldTheCommands(t *testing.T) {
 		t.Fatal(err)
 	}
 	ids := pids(t, file, 2)
-	_, path := a.Guard()
+	_, path, _ := a.Guard()
 	freeze(t, path)
 	if h := a.Check(ctx, kit.Light); h.Status != cluster.InService {
 		t.Errorf("the check stands still with the service: %v", h)
