@@ -68,7 +68,7 @@ func refusal(r cluster.Reason) *Problem {
 	switch r.Code {
 	case cluster.RefusedUnknownNode, cluster.RefusedNotFound, cluster.RefusedNoResource:
 		status = http.StatusNotFound
-	case cluster.RefusedBadName, cluster.RefusedCycle, cluster.RefusedNoNodes, cluster.RefusedWitness, cluster.RefusedDetection:
+	case cluster.RefusedBadName, cluster.RefusedCycle, cluster.RefusedNoNodes, cluster.RefusedWitness, cluster.RefusedDetection, cluster.RefusedDetectionLong, cluster.RefusedDetectionRTT:
 		status = http.StatusUnprocessableEntity
 	}
 	return newProblem(status, reasonError(r))

@@ -68,18 +68,17 @@ func (s *Server) setDetection(ctx context.Context, in *struct{ Body DetectionCha
 		return DetectionSet{}, err
 	}
 	if err := cluster.CheckDetection(d, s.backend.Local().WorstRTT); err != nil {
-		return DetectionSet{}, newProblem(http.StatusUnprocessableEntity, unsafe(err))
+		return DetectionSet{}, newProblem(http.StatusUnprocessableEntity, Unsafe(err))
 	}
 	out := DetectionSet{Detection: d, Was: st.Detection, Arithmetic: cluster.TimingFor(d).String()}
 	out.Done, err = s.propose(ctx, cluster.Command{Reason: cluster.Because(message.AskedDetection, st.Detection, d), SetDetection: &cluster.SetDetection{Detection: d}})
 	return out, err
 }
 
-// unsafe says why a detection time was refused.
-func unsafe(err error) *message.Error {
-	var d *cluster.DetectionError
-	if errors.As(err, &d) {
-		return message.New(message.RefusedDetection, d.Error())
-	}
-	return message.New(message.RefusedDetection, err.Error())
+// Unsafe says why [cluster.CheckDetection] refused a detection time.
+func Unsafe(err error) *message.Error {
+	d := new(cluster.DetectionError)
+	errors.As(err, &d)
+	code, args := d.Says()
+	return message.New(code, args...)
 }

@@ -181,7 +181,7 @@ func TestErrorsAreProblems(t *testing.T) {
 		{"DELETE", "/v1/hierarchies/app", "", 409, message.RefusedInService},
 		{"POST", "/v1/hierarchies/app/switchover", `{"to":"n1"}`, 409, message.RefusedAlreadyThere},
 		{"POST", "/v1/hierarchies/app/switchover", `{"to":"w1"}`, 409, message.RefusedNotExtended},
-		{"POST", "/v1/hierarchies/app/cancel", "", 409, message.RefusedVoid},
+		{"POST", "/v1/hierarchies/app/cancel", "", 409, message.RefusedNoMove},
 		{"PUT", "/v1/quorum/detection", `{"detection":"soon"}`, 422, message.DetectionBad},
 		{"PUT", "/v1/quorum/detection", `{"detection":"100ms"}`, 422, message.RefusedDetection},
 		{"DELETE", "/v1/nodes/n1", "", 409, message.RemoveElsewhere},

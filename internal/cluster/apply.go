@@ -49,6 +49,7 @@ const (
 	RefusedAlreadyThere    = "PD3013" // hierarchy {0} is on node {1}
 	RefusedWantsOut        = "PD3014" // hierarchy {0} is wanted out of service
 	RefusedNodeMaintenance = "PD3015" // node {0} is in maintenance
+	RefusedNoMove          = "PD3017" // hierarchy {0} isn't being moved
 )
 
 func refuse(code string, args ...any) Result { return Result{Refusal: Because(code, args...)} }

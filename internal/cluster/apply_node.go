@@ -1,6 +1,7 @@
 package cluster
 
 import (
+	"errors"
 	"slices"
 )
 
@@ -342,7 +343,7 @@ func (s *State) fenced(index uint64, c *Command, a *Fenced) Result {
 
 func (s *State) setDetection(index uint64, c *Command, a *SetDetection) Result {
 	if err := CheckDetection(a.Detection, 0); err != nil {
-		return refuse(RefusedDetection, err)
+		return refuseDetection(err)
 	}
 	if s.Settling != 0 {
 		return refuse(RefusedSettling)
@@ -360,8 +361,12 @@ func (s *State) setDetection(index uint64, c *Command, a *SetDetection) Result {
 	return Result{Entry: s.tell(index, c, Entry{Kind: KindDetection})}
 }
 
-// RefusedDetection: the detection time is unsafe: {0}.
-const RefusedDetection = "PD2001"
+func refuseDetection(err error) Result {
+	d := new(DetectionError)
+	errors.As(err, &d)
+	code, args := d.Says()
+	return refuse(code, args...)
+}
 
 func (s *State) settleDetection(a *SettleDetection) Result {
 	if a.Conf != s.Conf || a.Step != s.Settling {

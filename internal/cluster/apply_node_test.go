@@ -242,7 +242,7 @@ func TestDetection(t *testing.T) {
 			}
 		}},
 		{name: "too short", cmd: set(100 * time.Millisecond), refused: RefusedDetection},
-		{name: "too long", cmd: set(time.Hour), refused: RefusedDetection},
+		{name: "too long", cmd: set(time.Hour), refused: RefusedDetectionLong},
 	})
 }
 

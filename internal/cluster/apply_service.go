@@ -148,7 +148,7 @@ func (s *State) cancelMove(index uint64, c *Command, a *CancelMove) Result {
 		return refuse(RefusedNotFound, a.Hierarchy)
 	}
 	if h.Move == nil {
-		return refuse(RefusedVoid, "cancel: nothing moves")
+		return refuse(RefusedNoMove, a.Hierarchy)
 	}
 	to := h.Move.To
 	h.Move = nil

@@ -174,7 +174,7 @@ func TestMoves(t *testing.T) {
 				t.Errorf("move %+v, entry %+v", s.Hierarchy("web").Move, e)
 			}
 		}},
-		{name: "cancel nothing", cmd: Command{CancelMove: &CancelMove{Hierarchy: "web"}}, refused: RefusedVoid},
+		{name: "cancel nothing", cmd: Command{CancelMove: &CancelMove{Hierarchy: "web"}}, refused: RefusedNoMove},
 		{name: "cancel nowhere", cmd: Command{CancelMove: &CancelMove{Hierarchy: "x"}}, refused: RefusedNotFound},
 		{name: "wanting ends a move and forgets failures", given: []Command{assignTo(1), reportFrom(1, Failed), to(2)},
 			cmd: Command{SetWant: &SetWant{Hierarchy: "web", Want: WantInService}}, check: func(t *testing.T, s *State, _ Result) {

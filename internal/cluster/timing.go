@@ -97,8 +97,29 @@ type DetectionError struct {
 	Limit     time.Duration
 	// TooShort reports whether Limit is a lower one.
 	TooShort bool
-	// Because names where the limit comes from.
-	Because string
+	// WorstRTT is the round trip from which Limit follows; 0: it doesn't.
+	WorstRTT time.Duration
+}
+
+// Codes of refused detection times. Their texts, with the arithmetic, are in the
+// message catalogue.
+const (
+	RefusedDetection     = "PD2001" // {0} is below {1}: heartbeat {0} / 20 = {2}, gate slack {0} / 10 = {3}
+	RefusedDetectionLong = "PD2008" // {0} is above {1}: down for {0} + {2} = {3}
+	RefusedDetectionRTT  = "PD2009" // {0} is below {1} = 20 × round trip {2}; heartbeat {0} / 20 = {3}
+)
+
+// Says is the code of the refusal with its arguments.
+func (e *DetectionError) Says() (code string, args []any) {
+	d := e.Detection
+	switch {
+	case e.WorstRTT != 0:
+		return RefusedDetectionRTT, []any{d, e.Limit, e.WorstRTT, d / 20}
+	case e.TooShort:
+		return RefusedDetection, []any{d, e.Limit, d / 20, d / 10}
+	}
+	margin := MarginFor(d).Round(time.Millisecond)
+	return RefusedDetectionLong, []any{d, e.Limit, margin, d + margin}
 }
 
 func (e *DetectionError) Error() string {
@@ -106,7 +127,7 @@ func (e *DetectionError) Error() string {
 	if e.TooShort {
 		word = "below the minimum"
 	}
-	return fmt.Sprintf("detection time %v is %s %v: %s", e.Detection, word, e.Limit, e.Because)
+	return fmt.Sprintf("detection time %v is %s %v", e.Detection, word, e.Limit)
 }
 
 // CheckDetection refuses detection times that are unsafe or make no sense.
@@ -115,19 +136,15 @@ func (e *DetectionError) Error() string {
 // remains when one heartbeat was lost.
 func CheckDetection(d, worstRTT time.Duration) error {
 	if d < DetectionMin {
-		return &DetectionError{Detection: d, Limit: DetectionMin, TooShort: true,
-			Because: fmt.Sprintf("heartbeat %v / 20 = %v and gate slack %v / 10 = %v are shorter than a scheduler's ordinary delay",
-				d, d/20, d, d/10)}
+		// Heartbeat and gate slack would be shorter than a scheduler's ordinary
+		// delay.
+		return &DetectionError{Detection: d, Limit: DetectionMin, TooShort: true}
 	}
 	if d > DetectionMax {
-		return &DetectionError{Detection: d, Limit: DetectionMax,
-			Because: fmt.Sprintf("after a power loss the service would be down for at least %v + %v = %v",
-				d, MarginFor(d), d+MarginFor(d))}
+		return &DetectionError{Detection: d, Limit: DetectionMax}
 	}
 	if need := 20 * worstRTT; need > d {
-		return &DetectionError{Detection: d, Limit: need, TooShort: true,
-			Because: fmt.Sprintf("the slowest comm path takes %v for a round trip, and a heartbeat interval of %v / 20 = %v must not be shorter",
-				worstRTT, d, d/20)}
+		return &DetectionError{Detection: d, Limit: need, TooShort: true, WorstRTT: worstRTT}
 	}
 	return nil
 }

@@ -32,7 +32,7 @@ func TestCheckDetection(t *testing.T) {
 			}
 			continue
 		}
-		if !errors.As(err, &e) || e.Limit != c.limit || e.TooShort != c.short || e.Because == "" {
+		if !errors.As(err, &e) || e.Limit != c.limit || e.TooShort != c.short {
 			t.Errorf("%v with round trips of %v: got %v", c.d, c.rtt, err)
 		}
 	}

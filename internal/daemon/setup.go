@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/perdure-ha/perdure/internal/api"
 	"github.com/perdure-ha/perdure/internal/cluster"
 	"github.com/perdure-ha/perdure/internal/commpath"
 	"github.com/perdure-ha/perdure/internal/core"
@@ -40,7 +41,7 @@ func Init(o InitOptions) (*Identity, error) {
 		o.Detection = cluster.DetectionBalanced
 	}
 	if err := cluster.CheckDetection(o.Detection, 0); err != nil {
-		return nil, message.New(message.RefusedDetection, err)
+		return nil, api.Unsafe(err)
 	}
 	if err := fresh(o.StateDir); err != nil {
 		return nil, err
