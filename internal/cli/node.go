@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"strings"
 	"time"
 
@@ -171,6 +172,9 @@ type nodeRemoveCmd struct {
 }
 
 func (c nodeRemoveCmd) Run(ctx context.Context, a *app) error {
+	if err := a.isNode(ctx, c.Node); err != nil {
+		return err
+	}
 	if !c.Yes && !a.confirm(message.ConfirmRemove, c.Node) {
 		return message.New(message.NotConfirmed)
 	}
@@ -184,11 +188,25 @@ func (c nodeRemoveCmd) Run(ctx context.Context, a *app) error {
 	return nil
 }
 
+// isNode refuses a name that no node has, before anybody is asked about it.
+func (a *app) isNode(ctx context.Context, name string) error {
+	v, err := a.client().View(ctx)
+	if err != nil {
+		return err
+	}
+	if v.State.NodeByName(name) == nil {
+		return a.near(ctx, message.New(message.RefusedUnknownNode, name))
+	}
+	return nil
+}
+
 // confirm asks a person; anything but yes is no.
 func (a *app) confirm(code string, args ...any) bool {
 	_, _ = fmt.Fprint(a.term.Err, message.Text(a.lang, code, args...)+" [yes/no] ")
 	var answer string
-	_, _ = fmt.Fscanln(a.term.In, &answer)
+	if _, err := fmt.Fscanln(a.term.In, &answer); errors.Is(err, io.EOF) {
+		_, _ = fmt.Fprintln(a.term.Err) // nobody ended the line
+	}
 	return answer == "yes" || answer == "y"
 }
 

@@ -28,6 +28,9 @@ type nodeFencedCmd struct {
 // Run takes a person's word for what no machine could find out. A wrong word
 // corrupts shared data, so it is asked for twice.
 func (c nodeFencedCmd) Run(ctx context.Context, a *app) error {
+	if err := a.isNode(ctx, c.Node); err != nil {
+		return err
+	}
 	if !c.Yes && !a.confirm(message.ConfirmFenced, c.Node) {
 		return message.New(message.NotConfirmed)
 	}

@@ -73,17 +73,7 @@ type cell struct {
 // table lays rows out in columns; the last one is not padded and is broken into
 // lines if it is too wide.
 func (a *app) table(w io.Writer, indent string, rows [][]cell) {
-	var widths []int
-	for _, r := range rows {
-		for i, c := range r {
-			if i == len(widths) {
-				widths = append(widths, 0)
-			}
-			if i < len(r)-1 {
-				widths[i] = max(widths[i], message.Width(c.text))
-			}
-		}
-	}
+	widths := columnWidths(rows)
 	for _, r := range rows {
 		line, at := indent, message.Width(indent)
 		for i, c := range r {
@@ -100,6 +90,35 @@ func (a *app) table(w io.Writer, indent string, rows [][]cell) {
 			at += widths[i] + 2
 		}
 	}
+}
+
+// columnWidths are those of all columns; the last cell of a row makes none.
+func columnWidths(rows [][]cell) []int {
+	var widths []int
+	for _, r := range rows {
+		for i, c := range r {
+			if i == len(widths) {
+				widths = append(widths, 0)
+			}
+			if i < len(r)-1 {
+				widths[i] = max(widths[i], message.Width(c.text))
+			}
+		}
+	}
+	return widths
+}
+
+// tableWidth is how wide the widest row is when it isn't broken.
+func tableWidth(rows [][]cell) int {
+	widest, widths := 0, columnWidths(rows)
+	for _, r := range rows {
+		at := 0
+		for i := range len(r) - 1 {
+			at += widths[i] + 2
+		}
+		widest = max(widest, at+message.Width(r[len(r)-1].text))
+	}
+	return widest
 }
 
 // heads is a table's first row.

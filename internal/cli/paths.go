@@ -32,7 +32,7 @@ func (pathListCmd) Run(ctx context.Context, a *app) error {
 		a.printf("%s\n", a.label("no comm path to another node", "他ノードへのコミュニケーションパスはありません"))
 		return nil
 	}
-	a.table(a.term.Out, "", s.pathRows())
+	s.pathTable("")
 	return nil
 }
 

@@ -77,7 +77,7 @@ func (c detectionCmd) Run(ctx context.Context, a *app) error {
 	if err := a.done(ctx, d, err, message.AskedDetection, d.Was, d.Detection); err != nil || a.JSON {
 		return err
 	}
-	a.table(a.term.Out, "", [][]cell{plain(d.Arithmetic)})
+	a.table(a.term.Out, "", [][]cell{plain(a.arithmetic(d.Detection))})
 	return nil
 }
 

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/perdure-ha/perdure/internal/api"
 	"github.com/perdure-ha/perdure/internal/api/wording"
@@ -107,7 +108,7 @@ func (s *statusPage) nodes(long bool) {
 	rest := fmt.Sprintf(s.label("cluster %s, %d of %d votes answer, %d needed", "クラスター %s、投票 %d/%d 応答、%d 必要"),
 		r.Name, q.Answering, q.Voters, q.Majority)
 	if !q.Held {
-		rest += ", " + s.mark(bad, s.label("no quorum", "クォーラムなし"))
+		rest += s.label(", ", "、") + s.mark(bad, s.label("no quorum", "クォーラムなし"))
 	}
 	s.head("Nodes", "ノード", rest)
 	var rows [][]cell
@@ -162,8 +163,11 @@ func (s *statusPage) aboutNode(n *api.NodeReport) string {
 	if len(n.Hierarchies) > 0 {
 		parts = append(parts, s.label("has ", "所有: ")+strings.Join(n.Hierarchies, ", "))
 	}
-	return strings.Join(parts, ", ")
+	return s.list(parts)
 }
+
+// list joins words as the language does.
+func (a *app) list(parts []string) string { return strings.Join(parts, a.label(", ", "、")) }
 
 func (s *statusPage) hierarchies(long bool) {
 	s.head("Hierarchies", "リソース階層", "")
@@ -241,9 +245,15 @@ func (s *statusPage) detection(long bool) {
 	if !long {
 		return
 	}
-	for _, l := range wording.Break(d.Arithmetic, s.width-2) {
+	for _, l := range wording.Break(s.arithmetic(d.Detection), s.width-2) {
 		_, _ = fmt.Fprintln(s.w, "  "+l)
 	}
+}
+
+// arithmetic shows how the other times follow from the detection time.
+func (a *app) arithmetic(d time.Duration) string {
+	t := cluster.TimingFor(d)
+	return message.Text(a.lang, message.DetectionArithmetic, d, t.Heartbeat, t.GateSlack, t.Gate(), t.Margin.Round(1e5), t.Promise().Round(1e5))
 }
 
 func (s *statusPage) findings() {

@@ -3,7 +3,6 @@ package cli
 import (
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/perdure-ha/perdure/internal/api/wording"
@@ -67,23 +66,47 @@ func (s *statusPage) paths(long bool) {
 	for _, n := range s.v.Report.Networks {
 		parts = append(parts, fmt.Sprintf(s.label("%s %d of %d up", "%s %d/%d 正常"), n.Network, n.Up, n.Paths))
 	}
-	s.head("Comm paths", "コミュニケーションパス", strings.Join(parts, ", "))
+	s.head("Comm paths", "コミュニケーションパス", s.list(parts))
 	if long {
-		s.table(s.w, "  ", s.pathRows())
+		s.pathTable("  ")
 	}
 }
 
-// pathRows are this node's comm paths with their counters.
+// pathTable lays out this node's comm paths with their counters: a table where
+// there is room for it, else a few lines for each path.
+func (s *statusPage) pathTable(indent string) {
+	if rows := s.pathRows(); tableWidth(rows)+len(indent) <= s.width {
+		s.table(s.w, indent, rows)
+		return
+	}
+	for _, p := range s.v.Local.Paths {
+		_, _ = fmt.Fprintln(s.w, indent+s.mark(strong, p.Network)+s.label(" to ", " → ")+s.v.State.NodeName(p.Peer)+"  "+
+			s.mark(pathMark(p.State), wording.Word(s.lang, p.State)))
+		for _, text := range []string{
+			p.Local + " → " + p.Remote,
+			fmt.Sprintf(s.label("RTT p50 %s, p99 %s; %d sent, %d received, %d lost", "RTT p50 %s、p99 %s、送信 %d、受信 %d、損失 %d"),
+				roughly(p.RTT), roughly(p.Worst), p.Sent, p.Received, p.Lost),
+		} {
+			for _, l := range wording.Break(text, s.width-len(indent)-2) {
+				_, _ = fmt.Fprintln(s.w, indent+"  "+l)
+			}
+		}
+	}
+}
+
+func pathMark(state string) mark {
+	if state == "up" {
+		return good
+	}
+	return bad
+}
+
 func (s *statusPage) pathRows() [][]cell {
 	rows := [][]cell{heads(s.label("network", "ネットワーク"), s.label("to", "相手"), s.label("state", "状態"),
 		s.label("here", "自アドレス"), s.label("there", "相手アドレス"), "RTT p50", "p99",
 		s.label("sent", "送信"), s.label("received", "受信"), s.label("lost", "損失"))}
 	for _, p := range s.v.Local.Paths {
-		m := good
-		if p.State != "up" {
-			m = bad
-		}
-		rows = append(rows, []cell{{text: p.Network}, {text: s.v.State.NodeName(p.Peer)}, {wording.Word(s.lang, p.State), m},
+		rows = append(rows, []cell{{text: p.Network}, {text: s.v.State.NodeName(p.Peer)}, {wording.Word(s.lang, p.State), pathMark(p.State)},
 			{text: p.Local}, {text: p.Remote}, {text: roughly(p.RTT)}, {text: roughly(p.Worst)},
 			{text: fmt.Sprint(p.Sent)}, {text: fmt.Sprint(p.Received)}, {text: fmt.Sprint(p.Lost)}})
 	}

@@ -33,6 +33,9 @@ func format(lang string, arg any) string {
 	case nil:
 		return "-"
 	case string:
+		if a == "" {
+			return "-" // such as the output of a program that said nothing
+		}
 		if text := lookup(a).text(lang); text != "" {
 			return text
 		}

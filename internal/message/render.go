@@ -32,7 +32,7 @@ func Render(lang string, err error, width int) string {
 	l, m := labels[lang], e.Localize(lang)
 	var b strings.Builder
 	b.WriteString(wrap("", m.Text+" ("+m.Code+")", width))
-	if d := detail(err, e); d != "" {
+	if d := detail(err, e); d != "" && d != Text(English, e.code, e.args...)+" ("+e.code+")" {
 		b.WriteString(wrap(l.detail, clean(d), width))
 	}
 	if m.Cause != "" {

@@ -1,6 +1,7 @@
 package message
 
 import (
+	"slices"
 	"strings"
 	"unicode"
 
@@ -20,7 +21,7 @@ func wrap(label, text string, width int) string {
 	var b strings.Builder
 	b.WriteString(label)
 	column, empty := Width(label), true
-	for _, p := range pieces(text) {
+	for _, p := range KeepUnits(pieces(text)) {
 		bare := strings.TrimRight(p, " ")
 		if !empty && column+Width(bare) > width {
 			b.WriteString("\n" + indent)
@@ -50,6 +51,29 @@ func pieces(text string) []string {
 		out = append(out, text[start:])
 	}
 	return out
+}
+
+// units follow the figures of a duration; see [Duration].
+var units = []string{"ns", "µs", "ms", "s", "min", "h", "d"}
+
+// KeepUnits joins pieces of a text where a line must not end because a figure
+// and its unit would be torn apart.
+func KeepUnits(pieces []string) []string {
+	var out []string
+	for _, p := range pieces {
+		unit := strings.TrimRight(p, " .,:;?!)]}。、")
+		if n := len(out); n > 0 && slices.Contains(units, unit) && endsInFigure(out[n-1]) {
+			out[n-1] += p
+			continue
+		}
+		out = append(out, p)
+	}
+	return out
+}
+
+func endsInFigure(s string) bool {
+	bare, ok := strings.CutSuffix(s, " ")
+	return ok && bare != "" && bare[len(bare)-1] >= '0' && bare[len(bare)-1] <= '9'
 }
 
 // Characters that Japanese type-setting keeps off the start and the end of a

@@ -223,13 +223,13 @@ func (t *teller) line(e *cluster.Entry) Line {
 	if t.state.NodeByName(e.By) != nil {
 		l.By = "" // the nodes' own work; people are named
 	}
+	if e.Node != 0 {
+		l.Node = t.state.NodeName(e.Node)
+	}
 	if t.repeated(e) {
 		// The same failure is reported when it is found and when what was left
 		// is stopped.
 		l.Reason, l.Key = cluster.Because(message.AllStopped, t.h.Name, l.Node), false
-	}
-	if e.Node != 0 {
-		l.Node = t.state.NodeName(e.Node)
 	}
 	for _, ev := range e.Evidence {
 		p := Proof{Node: t.state.NodeName(ev.Node), Reason: ev.Reason, AgoMilli: ev.Ago.Milliseconds()}

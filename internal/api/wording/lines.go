@@ -15,7 +15,7 @@ func Break(text string, width int) []string {
 	flush := func() {
 		lines, line, at = append(lines, strings.TrimRight(line, " ")), "", 0
 	}
-	for _, piece := range pieces(text) {
+	for _, piece := range message.KeepUnits(pieces(text)) {
 		w := message.Width(piece)
 		if at > 0 && at+message.Width(strings.TrimRight(piece, " ")) > width {
 			flush()

@@ -21,6 +21,8 @@ func TestBreak(t *testing.T) {
 		{"in 01234567890123 x", 10, "in|0123456789|0123 x"},
 		{"ノードが停止、フリーズ", 14, "ノードが停止、|フリーズ"},
 		{"ノードが停止。", 12, "ノードが停|止。"}, // no line begins with a full stop
+		{"closes after 2.25 s; then", 18, "closes after|2.25 s; then"},
+		{"closes after 2.25 steps", 18, "closes after 2.25|steps"},
 		{"リソース web を", 12, "リソース web|を"},
 	} {
 		got := Break(tt.text, tt.width)
