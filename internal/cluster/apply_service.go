@@ -134,6 +134,10 @@ func (s *State) startMove(index uint64, c *Command, a *StartMove) Result {
 	case h.FailedOn(a.To):
 		return refuse(RefusedFailedThere, a.Hierarchy, n.Name)
 	}
+	if o := s.Node(h.Owner); o != nil && o.ID != a.To && o.Presence == Unmanaged {
+		// Nobody is there who could stop it: whoever asks would wait for ever.
+		return refuse(RefusedNotPresent, o.Name, o.Presence)
+	}
 	if h.Owner == a.To {
 		h.Move = nil
 	} else {

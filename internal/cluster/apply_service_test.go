@@ -174,6 +174,8 @@ func TestMoves(t *testing.T) {
 				t.Errorf("move %+v, entry %+v", s.Hierarchy("web").Move, e)
 			}
 		}},
+		{name: "off an unmanaged node", given: []Command{assignTo(1), {SetUnmanaged: &SetUnmanaged{Node: 1, Generation: 1, On: true}}},
+			cmd: to(2), refused: RefusedNotPresent},
 		{name: "cancel nothing", cmd: Command{CancelMove: &CancelMove{Hierarchy: "web"}}, refused: RefusedNoMove},
 		{name: "cancel nowhere", cmd: Command{CancelMove: &CancelMove{Hierarchy: "x"}}, refused: RefusedNotFound},
 		{name: "wanting ends a move and forgets failures", given: []Command{assignTo(1), reportFrom(1, Failed), to(2)},
