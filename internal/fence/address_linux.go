@@ -7,6 +7,8 @@ import (
 
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/perdure-ha/perdure/internal/platform/sockets"
 )
 
 func removeAddress(addr netip.Addr, device string) error {
@@ -37,5 +39,6 @@ func removeAddress(addr netip.Addr, device string) error {
 			failed = errors.Join(failed, fmt.Errorf("remove %v from %s: %w", addr, link.Attrs().Name, err))
 		}
 	}
-	return failed
+	// The kernel must not go on sending what the dead have left.
+	return errors.Join(failed, sockets.End(addr))
 }

@@ -8,6 +8,9 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/vishvananda/netlink"
+	"golang.org/x/sys/unix"
 )
 
 func TestWithoutGatePeerIsAnswered(t *testing.T) { // the negative control
@@ -314,6 +317,77 @@ func BenchmarkRenew(b *testing.B) {
 			b.Fatal(err)
 		}
 	}
+}
+
+// A program that is killed behind the closed gate leaves an answer that its
+// kernel goes on sending. With IPv6 it did so from an address that was gone, and
+// after the gate was: a stale answer, while somebody else served.
+func TestNothingIsSentAfterRemoval(t *testing.T) {
+	for _, a := range both {
+		t.Run(a.String(), func(t *testing.T) {
+			p := newPair(t)
+			g := p.protected()
+			if err := g.Open(both, Window{Timeout: time.Minute}); err != nil {
+				t.Fatal(err)
+			}
+			l, port := p.listen(a)
+			c, err := p.dial(a, port)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = c.Close() }()
+			s, err := l.Accept()
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := g.Close(); err != nil {
+				t.Fatal(err)
+			}
+			left := p.capture(p.peer)
+			if _, err := s.Write([]byte("stale")); err != nil {
+				t.Fatal(err)
+			}
+			_, _ = s.Close(), l.Close() // the program is killed
+			if n := p.connections(a); n == 0 {
+				t.Fatal("the kernel has nothing left to send")
+			}
+			if _, err := inside(p, p.node, func() (struct{}, error) { return struct{}{}, RemoveAddress(a, "eth0") }); err != nil {
+				t.Fatal(err)
+			}
+			if err := g.Unprotect(a); err != nil {
+				t.Fatal(err)
+			}
+			if n := p.connections(a); n != 0 {
+				t.Errorf("%d connections of the address are left", n)
+			}
+			if n := left.from(a); n != 0 {
+				t.Errorf("%d frames of the address reached the peer", n)
+			}
+		})
+	}
+}
+
+// connections counts the node's TCP connections of an address.
+func (p *pair) connections(addr netip.Addr) int {
+	p.t.Helper()
+	n, err := inside(p, p.node, func() (n int, err error) {
+		for _, family := range []uint8{unix.AF_INET, unix.AF_INET6} {
+			all, err := netlink.SocketDiagTCP(family)
+			if err != nil {
+				return 0, err
+			}
+			for _, s := range all {
+				if local, ok := netip.AddrFromSlice(s.ID.Source); ok && local.Unmap() == addr {
+					n++
+				}
+			}
+		}
+		return n, nil
+	})
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	return n
 }
 
 func TestRemoveAddress(t *testing.T) {

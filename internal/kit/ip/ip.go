@@ -12,6 +12,7 @@ import (
 	"github.com/perdure-ha/perdure/internal/cluster"
 	"github.com/perdure-ha/perdure/internal/kit"
 	"github.com/perdure-ha/perdure/internal/message"
+	"github.com/perdure-ha/perdure/internal/platform/sockets"
 )
 
 // IP is one address on this node.
@@ -82,6 +83,9 @@ func (r *IP) Stop(ctx context.Context) error {
 		if err := r.net.Delete(ctx, links[i], a.Prefix); err != nil {
 			return message.New(message.AddressDelFailed, a.Prefix.String(), links[i].Name, err.Error()).Wrap(err)
 		}
+	}
+	if err := sockets.End(r.addr); err != nil {
+		return message.New(message.NetworkUnknown, err.Error()).Wrap(err)
 	}
 	r.feed.Clear()
 	return nil
