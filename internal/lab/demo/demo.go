@@ -37,6 +37,8 @@ type Options struct {
 	// Watchdog gives them one.
 	Machines string
 	Watchdog bool
+	// IPv6 has the service and the comm paths speak IPv6, in namespaces.
+	IPv6 bool
 	// Confined asks for what an ordinary user can have, also as root.
 	Confined bool
 }

@@ -45,6 +45,10 @@ var brief = []string{
 // quick are those that are played under the fast profile too.
 var quick = []string{"server-killed", "switchover", "power-loss", "isolated", "one-path-cut", "daemon-killed"}
 
+// newer are those that are played with an IPv6 service address and comm paths over
+// IPv6: the address comes, moves, and is silenced where the node goes on answering.
+var newer = []string{"server-killed", "switchover", "power-loss", "isolated", "frozen-20s", "one-path-cut"}
+
 // TestFaults plays scenarios on real processes, one subtest each.
 func TestFaults(t *testing.T) {
 	binary := buildPerdure(t)
@@ -53,6 +57,8 @@ func TestFaults(t *testing.T) {
 	playAll(t, "two nodes and a witness", options, brief, true)
 	options.Detection = cluster.DetectionFast
 	playAll(t, "fast profile", options, quick, false)
+	options.Detection, options.IPv6 = 0, true
+	playAll(t, "IPv6", options, newer, false)
 }
 
 // playAll plays the named scenarios with or without a witness in one lab.

@@ -67,7 +67,7 @@ func openLab(ctx context.Context, o Options, witness bool) (_ Stage, err error) 
 	cluster := netns.ClusterOptions{Detection: o.Detection, Witness: name}
 	ctx, cancel := context.WithTimeout(ctx, buildWait)
 	defer cancel()
-	lab, err := netns.New(ctx, netns.Options{Nodes: nodes, Perdure: o.Binary, Keep: o.Keep})
+	lab, err := netns.New(ctx, netns.Options{Nodes: nodes, IPv6: o.IPv6, Perdure: o.Binary, Keep: o.Keep})
 	if err != nil {
 		return nil, err
 	}

@@ -15,7 +15,8 @@ import (
 )
 
 // WatchARP asks every node alone for the service's address, every interval
-// until ctx ends, and reports each claim. It returns after it ended.
+// until ctx ends, and reports each claim. With IPv6 it does so by neighbour
+// discovery. It returns after it ended.
 func (l *Lab) WatchARP(ctx context.Context, clock client.Clock, interval time.Duration, claim func(client.Reply)) error {
 	socket, err := l.openARP()
 	if err != nil {
@@ -42,7 +43,11 @@ func (l *Lab) openARP() (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	protocol := uint16(unix.ETH_P_ARP>>8 | unix.ETH_P_ARP&0xff<<8) // network byte order
+	protocol := uint16(unix.ETH_P_ARP)
+	if l.opts.IPv6 {
+		protocol = unix.ETH_P_IPV6
+	}
+	protocol = protocol>>8 | protocol<<8 // network byte order
 	var fd int
 	err = l.probes.space.Do(func() (err error) {
 		fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, int(protocol))
@@ -73,7 +78,11 @@ func (w *arpWatch) ask(ctx context.Context, interval time.Duration) {
 	defer ticker.Stop()
 	for {
 		for _, n := range w.lab.nodes {
-			frame := client.ARPRequest(mac(0, n.host), mac(0, hostProbe), ip4(0, hostProbe), w.lab.VIP().Addr())
+			request := client.ARPRequest
+			if w.lab.opts.IPv6 {
+				request = client.NDRequest
+			}
+			frame := request(mac(0, n.host), mac(0, hostProbe), w.lab.opts.ip(0, hostProbe), w.lab.VIP().Addr())
 			w.mu.Lock()
 			w.asked[mac(0, n.host).String()] = w.clock.Now()
 			w.mu.Unlock()
@@ -95,7 +104,11 @@ func (w *arpWatch) listen() error {
 		if err != nil {
 			return err
 		}
-		claim, ok, err := client.ParseARP(frame[:size])
+		parse := client.ParseARP
+		if w.lab.opts.IPv6 {
+			parse = client.ParseND
+		}
+		claim, ok, err := parse(frame[:size])
 		if err != nil || !ok || claim.Announced || claim.Addr != w.lab.VIP().Addr() {
 			continue
 		}

@@ -28,7 +28,7 @@ func (n *Node) LookInside(ctx context.Context) (Inside, error) {
 		return Inside{}, nil
 	}
 	in := Inside{On: true}
-	addrs, err := link.AddrList(nil, netlink.FAMILY_V4)
+	addrs, err := link.AddrList(nil, netlink.FAMILY_ALL)
 	if err != nil {
 		return in, err
 	}

@@ -155,7 +155,13 @@ func (l *Lab) Node(name string) (*Node, error) {
 }
 
 // VIP is the protected service's address and its network.
-func (l *Lab) VIP() netip.Prefix { return netip.PrefixFrom(ip4(0, hostVIP), 24) }
+func (l *Lab) VIP() netip.Prefix {
+	length := 24
+	if l.opts.IPv6 {
+		length = 64
+	}
+	return netip.PrefixFrom(l.opts.ip(0, hostVIP), length)
+}
 
 // Service is where the outside client asks.
 func (l *Lab) Service() netip.AddrPort {

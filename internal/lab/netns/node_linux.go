@@ -64,7 +64,7 @@ func (n *Node) LogFile(name string) string { return filepath.Join(n.dir, "log", 
 
 // Addr is the node's own address in a network.
 func (n *Node) Addr(network string) netip.Addr {
-	return ip4(n.lab.networkIndex(network), n.host)
+	return n.lab.opts.ip(n.lab.networkIndex(network), n.host)
 }
 
 // Device is the node's network device in a network.

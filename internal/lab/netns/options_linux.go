@@ -22,6 +22,8 @@ type Options struct {
 	// Networks are the networks, in the order of the nodes' eth0, eth1…; the
 	// first is the public one. Default Public and Heartbeat.
 	Networks []string
+	// IPv6 has the service's address and all comm paths speak IPv6.
+	IPv6 bool
 	// Port is the protected service's; default 80.
 	Port uint16
 	// Perdure is the path of the binary that nodes run; without it only the
@@ -86,6 +88,17 @@ const (
 	hostProbe = 131
 	hostOut   = 200
 )
+
+// ip is a station's address in the family that the lab speaks, and whole is how
+// many bits it has.
+func (o Options) ip(network, host int) netip.Addr {
+	if o.IPv6 {
+		return ip6(network, host)
+	}
+	return ip4(network, host)
+}
+
+func whole(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
 
 func ip4(network, host int) netip.Addr {
 	return netip.AddrFrom4([4]byte{10, 77, byte(network), byte(host)})

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"strings"
@@ -33,7 +34,7 @@ func (n *Node) Perdure(ctx context.Context, args ...string) (string, error) {
 func (n *Node) PathArgs() []string {
 	var args []string
 	for _, network := range n.lab.opts.Networks {
-		args = append(args, "--path", fmt.Sprintf("%s=%s:%d", network, n.Addr(network), perdurePort))
+		args = append(args, "--path", network+"="+netip.AddrPortFrom(n.Addr(network), perdurePort).String())
 	}
 	return args
 }

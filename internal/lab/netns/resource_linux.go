@@ -30,6 +30,9 @@ func (l *Lab) UseWeb(resource string, server webserver.Server, anywhere bool) (a
 	listen := l.Service()
 	if anywhere {
 		listen = netip.AddrPortFrom(netip.IPv4Unspecified(), l.opts.Port)
+		if l.opts.IPv6 {
+			listen = netip.AddrPortFrom(netip.IPv6Unspecified(), l.opts.Port)
+		}
 	}
 	for _, n := range l.nodes {
 		n.mu.Lock()

@@ -74,7 +74,7 @@ func (l *Lab) makeStations() (err error) {
 // addDoor gives the prober a device whose only neighbour is one node: the
 // service's address leads there, whoever holds it.
 func (l *Lab) addDoor(i int, n *Node) error {
-	addr := netip.PrefixFrom(ip4(0, hostProbe+i), 32)
+	addr := whole(l.opts.ip(0, hostProbe+i))
 	err := l.fabric.plug(l.probes.space, l.probes.link, cable{
 		network: l.opts.Networks[0], port: portName(probePrefix, n.Name), device: n.Name, mac: mac(0, hostProbe+i),
 		addrs: []netip.Prefix{addr},
@@ -87,12 +87,19 @@ func (l *Lab) addDoor(i int, n *Node) error {
 		return err
 	}
 	vip := l.VIP().Addr()
-	err = l.probes.link.RouteAdd(&netlink.Route{LinkIndex: device.Attrs().Index, Scope: netlink.SCOPE_LINK,
-		Dst: space.IPNet(netip.PrefixFrom(vip, 32)), Src: net.IP(addr.Addr().AsSlice()), Priority: i + 1})
+	route := &netlink.Route{LinkIndex: device.Attrs().Index, Scope: netlink.SCOPE_LINK, Dst: space.IPNet(whole(vip)), Priority: i + 1}
+	if !l.opts.IPv6 { // which takes the device's own address anyway, and refuses one that came a moment ago
+		route.Src = net.IP(addr.Addr().AsSlice())
+	}
+	err = l.probes.link.RouteAdd(route)
 	if err != nil {
 		return fmt.Errorf("add route: %w", err)
 	}
-	err = l.probes.link.NeighAdd(&netlink.Neigh{LinkIndex: device.Attrs().Index, Family: netlink.FAMILY_V4,
+	family := netlink.FAMILY_V4
+	if l.opts.IPv6 {
+		family = netlink.FAMILY_V6
+	}
+	err = l.probes.link.NeighAdd(&netlink.Neigh{LinkIndex: device.Attrs().Index, Family: family,
 		State: netlink.NUD_PERMANENT, IP: vip.AsSlice(), HardwareAddr: mac(0, n.host)})
 	if err != nil {
 		return fmt.Errorf("add neighbour: %w", err)
