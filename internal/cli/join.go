@@ -46,7 +46,7 @@ func (c initCmd) Run(ctx context.Context, a *app) error {
 }
 
 type joinCmd struct {
-	Token string   `arg:"" help:"The token, from perdure token create on a node of the cluster."`
+	Token string   `arg:"" help:"The token, from perdure token create on a node of the cluster; -: from standard input."`
 	Node  string   `help:"Name of this node; default: the host name." placeholder:"NAME"`
 	Path  []string `help:"Comm path: NETWORK=ADDRESS[:PORT]; repeat it for each network. Default: this machine's addresses." placeholder:"N=A" sep:"none"`
 	Role  string   `help:"What this machine becomes: ${enum}." enum:"node,witness" default:"node"`
@@ -55,6 +55,9 @@ type joinCmd struct {
 func (c joinCmd) Run(ctx context.Context, a *app) error {
 	if a.run.Join == nil {
 		return a.absent("join")
+	}
+	if c.Token == "-" { // other users of the machine can read arguments
+		_, _ = fmt.Fscanln(a.term.In, &c.Token)
 	}
 	t, err := pki.ParseToken(c.Token)
 	if err != nil {
