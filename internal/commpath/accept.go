@@ -9,6 +9,8 @@ import (
 	"net/netip"
 	"slices"
 	"time"
+
+	"github.com/perdure-ha/perdure/internal/platform/quiet"
 )
 
 // Bounds on what somebody without a certificate can take from us.
@@ -75,6 +77,7 @@ func (s *slot) acceptAll(l net.Listener) error {
 // admit begins a handshake, unless too many are under way.
 func (h *Hub) admit(raw net.Conn) {
 	from := remoteOf(raw)
+	raw = quiet.Conn(raw)
 	if h.wrapConn != nil {
 		raw = h.wrapConn(raw)
 	}

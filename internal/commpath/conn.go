@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/perdure-ha/perdure/internal/cluster"
+	"github.com/perdure-ha/perdure/internal/platform/quiet"
 )
 
 // What a TLS connection is for (ALPN). These never change: a difference of
@@ -223,6 +224,7 @@ func (ep *Endpoint) dial(ctx context.Context, to cluster.NodeID, r route, proto 
 	if err != nil {
 		return nil, err
 	}
+	raw = quiet.Conn(raw)
 	if ep.hub.wrapConn != nil {
 		raw = ep.hub.wrapConn(raw)
 	}

@@ -8,24 +8,37 @@ import (
 	"syscall"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/perdure-ha/perdure/internal/platform/quiet"
 )
 
-// udpConn sends by sendto(2) with MSG_DONTWAIT. Package net would park the
-// goroutine when the socket's buffer is full, which happens when a link stalls:
-// exactly when the heartbeats on the other links must not wait.
+// udpConn sends without waiting. Package net would park the goroutine when the
+// socket's buffer is full, which happens when a link stalls: exactly when the
+// heartbeats on the other links must not wait.
 type udpConn struct {
 	*net.UDPConn
 	raw   syscall.RawConn
 	local netip.AddrPort
 	zone  uint32 // of a link-local address, else 0
 
-	mu   sync.Mutex
+	in  incoming // the reader's alone
+	mu  sync.Mutex
+	out outgoing // guarded by mu
+	// Made once: a closure for each packet would be allocated.
+	receive, send func(fd uintptr) bool
+}
+
+type incoming struct {
 	b    []byte
-	sa4  unix.SockaddrInet4
-	sa6  unix.SockaddrInet6
-	to   unix.Sockaddr
+	n    int
+	from netip.AddrPort
 	err  error
-	once func(fd uintptr) bool // made once: a closure for each packet would be allocated
+}
+
+type outgoing struct {
+	b   []byte
+	to  netip.AddrPort
+	err error
 }
 
 func listenUDP(a netip.AddrPort) (PacketConn, error) {
@@ -49,8 +62,12 @@ func listenUDP(a netip.AddrPort) (PacketConn, error) {
 		}
 		u.zone = uint32(ifi.Index)
 	}
-	u.once = func(fd uintptr) bool {
-		u.err = unix.Sendto(int(fd), u.b, unix.MSG_DONTWAIT|unix.MSG_NOSIGNAL, u.to)
+	u.receive = func(fd uintptr) bool {
+		u.in.n, u.in.from, u.in.err = quiet.ReceiveFrom(fd, u.in.b)
+		return u.in.err != unix.EAGAIN
+	}
+	u.send = func(fd uintptr) bool {
+		u.out.err = quiet.SendTo(fd, u.out.b, u.out.to, u.zone)
 		return true
 	}
 	return u, nil
@@ -59,39 +76,34 @@ func listenUDP(a netip.AddrPort) (PacketConn, error) {
 func (u *udpConn) LocalAddr() netip.AddrPort { return u.local }
 
 func (u *udpConn) ReadFrom(b []byte) (int, netip.AddrPort, error) {
-	return u.ReadFromUDPAddrPort(b)
-}
-
-func (u *udpConn) WriteTo(b []byte, to netip.AddrPort) error {
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	if err := u.address(to); err != nil {
-		return err
+	u.in.b = b
+	err := u.raw.Read(u.receive)
+	u.in.b = nil
+	if err == nil && u.in.err != nil {
+		err = fmt.Errorf("receive at %v: %w", u.local, u.in.err)
 	}
-	u.b = b
-	err := u.raw.Write(u.once)
-	u.b = nil
 	if err != nil {
-		return err
+		return 0, netip.AddrPort{}, err
 	}
-	if u.err != nil {
-		return fmt.Errorf("send from %v to %v: %w", u.local, to, u.err)
-	}
-	return nil
+	return u.in.n, u.in.from, nil
 }
 
-// address sets the destination. A zone in it is the peer's own word for its
+// WriteTo ignores a zone in the destination, which is the peer's own word for its
 // interface and means nothing here: ours is the one the socket is bound to.
-func (u *udpConn) address(to netip.AddrPort) error {
+func (u *udpConn) WriteTo(b []byte, to netip.AddrPort) error {
 	if to.Addr().Is4() != u.local.Addr().Is4() {
 		return fmt.Errorf("send from %v to %v: one is IPv4, the other IPv6", u.local, to)
 	}
-	if u.local.Addr().Is4() {
-		u.sa4 = unix.SockaddrInet4{Port: int(to.Port()), Addr: to.Addr().As4()}
-		u.to = &u.sa4
-		return nil
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.out.b, u.out.to = b, to
+	err := u.raw.Write(u.send)
+	u.out.b = nil
+	if err != nil {
+		return err
 	}
-	u.sa6.Port, u.sa6.Addr, u.sa6.ZoneId = int(to.Port()), to.Addr().As16(), u.zone
-	u.to = &u.sa6
+	if u.out.err != nil {
+		return fmt.Errorf("send from %v to %v: %w", u.local, to, u.out.err)
+	}
 	return nil
 }
