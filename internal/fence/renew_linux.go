@@ -13,6 +13,8 @@ import (
 	"github.com/google/nftables"
 	"github.com/mdlayher/netlink"
 	"golang.org/x/sys/unix"
+
+	"github.com/perdure-ha/perdure/internal/platform/quiet"
 )
 
 // renewal is the transaction that opens certain addresses, ready to be sent.
@@ -124,26 +126,21 @@ func (g *nft) renew(addrs []netip.Addr, w Window) error {
 }
 
 // send hands the transaction to the kernel, which does it in the call, and reads
-// the answer.
+// the answer. The call is announced to Go's scheduler (it isn't package quiet's):
+// it waits while another program changes a large ruleset.
 func (g *nft) send(r *renewal) error {
-	_ = g.socket.SetDeadline(time.Now().Add(netlinkDeadline))
 	raw, err := g.socket.SyscallConn()
 	if err != nil {
 		return err
 	}
 	kernel := &unix.SockaddrNetlink{Family: unix.AF_NETLINK}
-	var n int
 	var sys error
-	if err := raw.Write(func(fd uintptr) bool {
-		sys = unix.Sendto(int(fd), r.raw, 0, kernel)
-		return !errors.Is(sys, unix.EAGAIN)
-	}); err != nil || sys != nil {
+	if err := raw.Control(func(fd uintptr) { sys = unix.Sendto(int(fd), r.raw, unix.MSG_DONTWAIT, kernel) }); err != nil || sys != nil {
 		return os.NewSyscallError("sendto", errors.Join(err, sys))
 	}
-	if err := raw.Read(func(fd uintptr) bool {
-		n, _, sys = unix.Recvfrom(int(fd), r.reply[:], unix.MSG_DONTWAIT)
-		return !errors.Is(sys, unix.EAGAIN)
-	}); err != nil || sys != nil {
+	// No deadline: it is a timer, and would wake the process for nothing later.
+	var n int
+	if err := raw.Control(func(fd uintptr) { n, sys = quiet.Receive(fd, r.reply[:]) }); err != nil || sys != nil {
 		return os.NewSyscallError("recvfrom", errors.Join(err, sys))
 	}
 	return answer(r.reply[:n])

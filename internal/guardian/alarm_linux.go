@@ -2,12 +2,15 @@ package guardian
 
 import (
 	"os"
+	"syscall"
 	"time"
+	"unsafe"
 
 	"golang.org/x/sys/unix"
 
 	"github.com/perdure-ha/perdure/internal/cluster"
 	"github.com/perdure-ha/perdure/internal/platform/clock"
+	"github.com/perdure-ha/perdure/internal/platform/quiet"
 )
 
 // alarm wakes the loop by BOOTTIME, which goes on while the machine is
@@ -16,6 +19,7 @@ import (
 type alarm struct {
 	c    chan struct{}
 	file *os.File
+	raw  syscall.RawConn
 	end  chan struct{}
 }
 
@@ -27,13 +31,16 @@ func newAlarm() *alarm {
 		panic("create a timer by BOOTTIME: " + err.Error())
 	}
 	a.file = os.NewFile(uintptr(fd), "timerfd")
+	if a.raw, err = a.file.SyscallConn(); err != nil {
+		panic("use a timer by BOOTTIME: " + err.Error()) // fails only when it is closed
+	}
 	go func() {
 		defer close(a.end)
 		var b [8]byte
-		for {
-			if _, err := a.file.Read(b[:]); err != nil {
-				return
-			}
+		for a.raw.Read(func(fd uintptr) bool {
+			_, err := quiet.Read(fd, b[:])
+			return err != unix.EAGAIN
+		}) == nil {
 			select {
 			case a.c <- struct{}{}:
 			default:
@@ -50,19 +57,11 @@ func (a *alarm) set(mono time.Duration) {
 		now := clock.Now()
 		spec.Value = unix.NsecToTimespec(int64(now.Boot + max(mono-now.Mono, 0) + time.Microsecond))
 	}
-	_ = a.control(func(fd int) error { return unix.TimerfdSettime(fd, unix.TFD_TIMER_ABSTIME, &spec, nil) })
-}
-
-func (a *alarm) control(f func(fd int) error) error {
-	raw, err := a.file.SyscallConn()
-	if err != nil {
-		return err
-	}
-	var inner error
-	if err := raw.Control(func(fd uintptr) { inner = f(int(fd)) }); err != nil {
-		return err
-	}
-	return inner
+	_ = a.raw.Control(func(fd uintptr) {
+		// Quiet like package quiet, several times for each renewal. The call fails
+		// only for arguments that are wrong.
+		_, _, _ = unix.RawSyscall6(unix.SYS_TIMERFD_SETTIME, fd, unix.TFD_TIMER_ABSTIME, uintptr(unsafe.Pointer(&spec)), 0, 0, 0)
+	})
 }
 
 func (a *alarm) close() {

@@ -1,19 +1,23 @@
 package guardian
 
 import (
+	"errors"
 	"fmt"
-	"io"
 	"net"
 	"os"
+	"syscall"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/perdure-ha/perdure/internal/platform/quiet"
 )
 
 // packets is a SEQPACKET socket: the kernel keeps the bounds, and says when the
 // other end is gone.
 type packets struct {
-	conn *net.UnixConn
+	conn net.Conn
+	raw  syscall.RawConn
 	buf  [maxMessage + 1]byte // of Receive
 }
 
@@ -51,22 +55,36 @@ func packetsOf(fd uintptr) (link, error) {
 		_ = c.Close()
 		return nil, fmt.Errorf("file descriptor %d is no unix socket", fd)
 	}
-	return &packets{conn: u}, nil
+	raw, err := u.SyscallConn()
+	if err != nil {
+		_ = u.Close()
+		return nil, err
+	}
+	return &packets{conn: quiet.Conn(u), raw: raw}, nil
 }
 
 func (p *packets) Send(b []byte) error {
+	// There is nearly always room. Without a deadline until there is none: each
+	// is a timer, and would wake the process for nothing later.
+	var first error
+	if err := p.raw.Write(func(fd uintptr) bool {
+		_, first = quiet.Send(fd, b)
+		return true
+	}); err != nil {
+		return err
+	}
+	if first != unix.EAGAIN {
+		return os.NewSyscallError("sendto", first)
+	}
 	if err := p.conn.SetWriteDeadline(time.Now().Add(sendTimeout)); err != nil {
 		return err
 	}
 	_, err := p.conn.Write(b)
-	return err
+	return errors.Join(err, p.conn.SetWriteDeadline(time.Time{}))
 }
 
 func (p *packets) Receive() ([]byte, error) {
 	n, err := p.conn.Read(p.buf[:])
-	if err == nil && n == 0 {
-		err = io.EOF
-	}
 	return p.buf[:n], err
 }
 
