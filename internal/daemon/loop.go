@@ -9,6 +9,7 @@ import (
 	"github.com/perdure-ha/perdure/internal/cluster"
 	"github.com/perdure-ha/perdure/internal/core"
 	"github.com/perdure-ha/perdure/internal/message"
+	"github.com/perdure-ha/perdure/internal/platform/timer"
 	"github.com/perdure-ha/perdure/internal/platform/clock"
 	"github.com/perdure-ha/perdure/internal/wal"
 )
@@ -23,19 +24,19 @@ func seed() uint64 {
 
 // loop is the only place where the core is stepped. It ends with the context.
 func (d *Daemon) loop() {
-	timer := time.NewTimer(0)
-	defer timer.Stop()
+	wake := timer.New()
+	defer wake.Close()
 	d.step(clock.Now(), d.first)
 	last := clock.Now().Mono
 	for d.ctx.Err() == nil {
 		now := clock.Now()
 		d.noticeGap(now.Mono - last)
 		last = now.Mono
-		timer.Reset(max(d.core.Next(now)-now.Mono, 0))
+		wake.Set(d.core.Next(now))
 		select {
 		case ev := <-d.events:
 			d.step(clock.Now(), ev)
-		case <-timer.C:
+		case <-wake.C():
 			d.step(clock.Now(), core.Tick{})
 		case <-d.ctx.Done():
 		}

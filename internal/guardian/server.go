@@ -14,6 +14,7 @@ import (
 	"github.com/perdure-ha/perdure/internal/fence"
 	"github.com/perdure-ha/perdure/internal/guard"
 	"github.com/perdure-ha/perdure/internal/message"
+	"github.com/perdure-ha/perdure/internal/platform/timer"
 	"github.com/perdure-ha/perdure/internal/platform/clock"
 )
 
@@ -85,19 +86,19 @@ func newServer(c guard.Config, gate fence.Gate, dog fence.Watchdog, procs proces
 // loop runs until the machine says that the guardian may end.
 func (s *server) loop() guard.Exit {
 	defer s.close()
-	wake := newAlarm()
-	defer wake.close()
+	wake := timer.New()
+	defer wake.Close()
 	check := time.NewTicker(checkEvery)
 	defer check.Stop()
 	s.step(guard.Tick{})
 	for s.exit == nil {
-		wake.set(s.m.Next())
+		wake.Set(s.m.Next())
 		select {
 		case r := <-s.requests:
 			s.take(r)
 		case ev := <-s.results:
 			s.step(ev)
-		case <-wake.c:
+		case <-wake.C():
 			s.step(guard.Tick{})
 		case <-check.C:
 			s.gateDone(s.gate.Check())
