@@ -50,9 +50,10 @@ type Endpoint struct {
 	own     []ownPath
 	listed  []Peer
 
-	wake chan struct{}
-	stop chan struct{}
-	done sync.WaitGroup
+	beaten atomic.Int64 // when the watcher was last woken for a heartbeat (Mono)
+	wake   chan struct{}
+	stop   chan struct{}
+	done   sync.WaitGroup
 }
 
 // ownPath is one of this node's paths with its socket.
@@ -157,6 +158,7 @@ func (ep *Endpoint) SendHeartbeat(to cluster.NodeID, network string, payload []b
 		return fmt.Errorf("heartbeat to node %v: %w", to, ErrUnknownPeer)
 	}
 	now := ep.hub.clock().Mono
+	ep.beat(now)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	pa := p.find(network)
@@ -177,6 +179,7 @@ func (ep *Endpoint) SendHeartbeats(to cluster.NodeID, payload []byte) error {
 		return fmt.Errorf("heartbeat to node %v: %w", to, ErrUnknownPeer)
 	}
 	now := ep.hub.clock().Mono
+	ep.beat(now)
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	failed := errPathGone

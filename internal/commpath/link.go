@@ -19,6 +19,8 @@ type link struct {
 	q  *queue
 	// nudge has an element when the paths changed.
 	nudge chan struct{}
+	// beat has an element when it may be time for a ping.
+	beat chan struct{}
 	// cancel ends run, done is closed when it ended.
 	cancel context.CancelFunc
 	done   chan struct{}
@@ -53,7 +55,7 @@ type ConnStats struct {
 }
 
 func newLink(ep *Endpoint, p *peer) *link {
-	l := &link{ep: ep, p: p, q: newQueue(), nudge: make(chan struct{}, 1), done: make(chan struct{})}
+	l := &link{ep: ep, p: p, q: newQueue(), nudge: make(chan struct{}, 1), beat: make(chan struct{}, 1), done: make(chan struct{})}
 	l.stats.Peer = p.id
 	l.since = ep.hub.clock().Mono
 	ctx, cancel := context.WithCancel(context.Background())
@@ -73,6 +75,15 @@ func (l *link) stop() {
 func (l *link) stir() {
 	select {
 	case l.nudge <- struct{}{}:
+	default:
+	}
+}
+
+// pulse makes it look whether a ping is due. Pings have no timer of their own,
+// which would wake the process between heartbeats.
+func (l *link) pulse() {
+	select {
+	case l.beat <- struct{}{}:
 	default:
 	}
 }
@@ -185,9 +196,7 @@ func (l *link) serve(ctx context.Context, c *conn, network string) (*conn, strin
 		<-listener.done
 	}()
 	t := l.ep.times()
-	ping := time.NewTicker(max(t.ping, time.Millisecond))
-	defer ping.Stop()
-	p := pings{}
+	p := pings{last: time.Now()}
 	// What waits may have been announced to the connection before.
 	if err := l.drain(c); err != nil {
 		return nil, "", err
@@ -204,10 +213,12 @@ func (l *link) serve(ctx context.Context, c *conn, network string) (*conn, strin
 				return nil, "", err
 			}
 			continue
-		case <-ping.C:
+		case <-l.beat:
 			if now := l.ep.times(); now != t {
 				t, c.patience = now, now.answer
-				ping.Reset(max(t.ping, time.Millisecond))
+			}
+			if !p.due(t) {
+				continue
 			}
 			if err := p.tick(c, listener, t); err != nil {
 				l.p.penalise(network, l.ep.hub.clock().Mono+4*t.silence)
@@ -338,6 +349,7 @@ func startListener(c *conn, silence time.Duration) *listener {
 
 // pings sends a ping and waits for its answer before the next.
 type pings struct {
+	last    time.Time // when it was last looked at
 	asked   time.Time // zero: none is under way
 	written int64     // at that time
 }
@@ -345,6 +357,15 @@ type pings struct {
 // slowest is the slowest line, in bytes a second, that isn't taken for dead
 // while data is ahead of a ping.
 const slowest = 4 << 20
+
+// due reports whether it is time for a ping, at the heartbeat that is nearest.
+func (p *pings) due(t times) bool {
+	if time.Since(p.last) < t.ping-watchInterval(t.silence)/2 {
+		return false
+	}
+	p.last = time.Now()
+	return true
+}
 
 func (p *pings) tick(c *conn, x *listener, t times) error {
 	select {

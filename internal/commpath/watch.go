@@ -6,10 +6,12 @@ import (
 )
 
 // watch judges the paths, in one goroutine so that the events of a path come in
-// order.
+// order, and lets the connections look at theirs. What is due at each heartbeat is
+// done when one was sent: the process is awake then anyway. The ticker is for an
+// endpoint that sends none.
 func (ep *Endpoint) watch() {
 	silence := time.Duration(ep.silence.Load())
-	tick := time.NewTicker(watchInterval(silence))
+	tick := time.NewTicker(4 * watchInterval(silence))
 	defer tick.Stop()
 	last := ep.hub.clock().Mono
 	from := last
@@ -22,12 +24,12 @@ func (ep *Endpoint) watch() {
 		}
 		if s := time.Duration(ep.silence.Load()); s != silence {
 			silence = s
-			tick.Reset(watchInterval(silence))
+			tick.Reset(4 * watchInterval(silence))
 		}
 		now := ep.hub.clock().Mono
 		// If we ourselves stood still, what was sent meanwhile is still in the
 		// sockets. Silence counts anew.
-		if now-last > max(silence/2, 4*watchInterval(silence)) {
+		if now-last > max(silence/2, 8*watchInterval(silence)) {
 			from = now
 		}
 		last = now
@@ -37,6 +39,17 @@ func (ep *Endpoint) watch() {
 				l.stir()
 			}
 		}
+		for _, l := range *ep.links.Load() {
+			l.pulse()
+		}
+	}
+}
+
+// beat is called for every heartbeat that was sent.
+func (ep *Endpoint) beat(now time.Duration) {
+	last := ep.beaten.Load()
+	if now-time.Duration(last) >= watchInterval(time.Duration(ep.silence.Load()))/2 && ep.beaten.CompareAndSwap(last, int64(now)) {
+		ep.stir()
 	}
 }
 
