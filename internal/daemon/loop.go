@@ -9,8 +9,8 @@ import (
 	"github.com/perdure-ha/perdure/internal/cluster"
 	"github.com/perdure-ha/perdure/internal/core"
 	"github.com/perdure-ha/perdure/internal/message"
-	"github.com/perdure-ha/perdure/internal/platform/timer"
 	"github.com/perdure-ha/perdure/internal/platform/clock"
+	"github.com/perdure-ha/perdure/internal/platform/timer"
 	"github.com/perdure-ha/perdure/internal/wal"
 )
 
@@ -26,20 +26,22 @@ func seed() uint64 {
 func (d *Daemon) loop() {
 	wake := timer.New()
 	defer wake.Close()
-	d.step(clock.Now(), d.first)
-	last := clock.Now().Mono
+	now := clock.Now()
+	d.step(now, d.first)
 	for d.ctx.Err() == nil {
-		now := clock.Now()
-		d.noticeGap(now.Mono - last)
-		last = now.Mono
 		wake.Set(d.core.Next(now))
+		var ev core.Event
 		select {
-		case ev := <-d.events:
-			d.step(clock.Now(), ev)
+		case ev = <-d.events:
 		case <-wake.C():
-			d.step(clock.Now(), core.Tick{})
+			ev = core.Tick{}
 		case <-d.ctx.Done():
+			return
 		}
+		last := now.Mono
+		now = clock.Now()
+		d.noticeGap(now.Mono - last)
+		d.step(now, ev)
 	}
 }
 
