@@ -17,6 +17,7 @@ import (
 	"github.com/perdure-ha/perdure/internal/message"
 	"github.com/perdure-ha/perdure/internal/pki"
 	"github.com/perdure-ha/perdure/internal/platform/clock"
+	"github.com/perdure-ha/perdure/internal/platform/resident"
 	"github.com/perdure-ha/perdure/internal/wal"
 	"github.com/perdure-ha/perdure/internal/wal/walfs"
 )
@@ -210,6 +211,7 @@ func (d *Daemon) run() error {
 		return err
 	}
 	d.group.Go(d.renewLeaf)
+	d.group.Go(d.trim)
 	d.loop()
 	server()
 	d.close()
@@ -218,6 +220,20 @@ func (d *Daemon) run() error {
 		return nil
 	default:
 		return err
+	}
+}
+
+// trimAfter is when a start is over: it has joined, or recovered, what there was.
+const trimAfter = 5 * time.Second
+
+// trim gives the memory of the start back.
+func (d *Daemon) trim() {
+	t := time.NewTimer(trimAfter)
+	defer t.Stop()
+	select {
+	case <-d.ctx.Done():
+	case <-t.C:
+		resident.Trim()
 	}
 }
 

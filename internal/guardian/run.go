@@ -6,9 +6,6 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-
-	"runtime"
-	"runtime/debug"
 	"time"
 
 	"github.com/perdure-ha/perdure/internal/cluster"
@@ -16,6 +13,7 @@ import (
 	"github.com/perdure-ha/perdure/internal/guard"
 	"github.com/perdure-ha/perdure/internal/message"
 	"github.com/perdure-ha/perdure/internal/platform/cgroup"
+	"github.com/perdure-ha/perdure/internal/platform/resident"
 )
 
 // Config says what a guardian guards.
@@ -66,12 +64,9 @@ func Run(ctx context.Context, c Config) error {
 		return err
 	}
 	defer unlock()
-	// A guardian does little, and often. Of its processor time at 20 renewals a
-	// second a third was the collector's; on a large machine the runtime would
-	// wake a collector on every processor. (One processor was worse than two:
-	// 490 instead of 220 context switches a second.)
-	runtime.GOMAXPROCS(min(2, runtime.GOMAXPROCS(0)))
-	debug.SetGCPercent(400)
+	// Before memory is locked. What cleaning up needs is used again right after,
+	// and stays.
+	resident.Trim()
 	weaker := becomeGuardian()
 	s, err := prepare(ctx, c, weaker)
 	if err != nil {

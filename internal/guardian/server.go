@@ -14,8 +14,8 @@ import (
 	"github.com/perdure-ha/perdure/internal/fence"
 	"github.com/perdure-ha/perdure/internal/guard"
 	"github.com/perdure-ha/perdure/internal/message"
-	"github.com/perdure-ha/perdure/internal/platform/timer"
 	"github.com/perdure-ha/perdure/internal/platform/clock"
+	"github.com/perdure-ha/perdure/internal/platform/timer"
 )
 
 // server is the guardian without its process: one goroutine that owns the
