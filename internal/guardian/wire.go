@@ -62,6 +62,11 @@ type packet struct {
 }
 
 func (p packet) encode() ([]byte, error) {
+	if p.kind == kindRenew && p.ID == 0 {
+		if b, ok := appendRenewal([]byte{wireVersion, byte(p.kind)}, &p); ok {
+			return b, nil
+		}
+	}
 	body, err := json.Marshal(p)
 	if err != nil {
 		return nil, fmt.Errorf("encode a message of kind %d: %w", p.kind, err)
@@ -81,6 +86,11 @@ func decode(b []byte) (packet, error) {
 		return p, fmt.Errorf("a message of %d bytes is longer than %d", len(b), maxMessage)
 	case b[0] != wireVersion:
 		return p, message.New(message.GuardianVersion, b[0], wireVersion)
+	}
+	if kind(b[1]) == kindRenew {
+		if p, ok := parseRenewal(b[2:]); ok {
+			return p, nil
+		}
 	}
 	if err := json.Unmarshal(b[2:], &p); err != nil {
 		return p, fmt.Errorf("decode a message of kind %d: %w", b[1], err)
