@@ -21,7 +21,7 @@ func (c *Core) elect(now cluster.Instant) {
 	if c.isLeader() {
 		c.leaderSeen, c.forgot = now.Mono, false
 		if now.Mono >= c.nextTick {
-			c.nextTick = now.Mono + t.RaftTick
+			c.nextTick = c.withBeat(now.Mono+t.RaftTick, t.Heartbeat)
 			c.raft.tick()
 		}
 		return
@@ -38,6 +38,15 @@ func (c *Core) elect(now cluster.Instant) {
 		c.campaignAt = now.Mono + t.CampaignSpread + c.chance(t.CampaignSpread)
 		c.raft.campaign()
 	}
+}
+
+// withBeat is the last heartbeat up to a time, or the time itself if there is none:
+// what goes out with a heartbeat wakes nobody once more.
+func (c *Core) withBeat(at, interval time.Duration) time.Duration {
+	if at < c.nextBeat {
+		return at
+	}
+	return at - (at-c.nextBeat)%interval
 }
 
 // mayCampaign keeps a witness from leading, unless only its log is complete.
