@@ -15,10 +15,9 @@ func (c *Core) doBeat(now cluster.Instant) {
 	if now.Mono < c.nextBeat {
 		return
 	}
-	t := c.state.Timing()
-	c.nextBeat += t.Heartbeat
+	c.nextBeat += c.beatInterval()
 	if c.nextBeat <= now.Mono {
-		c.nextBeat = now.Mono + t.Heartbeat
+		c.nextBeat = now.Mono + c.beatInterval()
 	}
 	b := &Heartbeat{
 		Term: c.raft.term, Applied: c.state.Applied, Protocol: Protocol, Leaving: c.leaving, Life: c.life,
@@ -66,6 +65,32 @@ func (c *Core) furthest() (term, index uint64) {
 	return c.farTerm, c.farIndex
 }
 
+// leaderHaste is the part of the interval by which the leader's heartbeats come
+// sooner than others', and nearBeat the part in which others join them. The rest of
+// the cluster then falls into step with the leader within seconds and wakes two or
+// three times for each heartbeat instead of six: with the leader's, and with the
+// answers and the others' heartbeats, which come together. None is ever later than
+// by a clock of its own, so no lease is shorter for it.
+const leaderHaste, nearBeat = 16, 8
+
+// beatInterval is the longest time to the next heartbeat.
+func (c *Core) beatInterval() time.Duration {
+	interval := c.state.Timing().Heartbeat
+	if c.isLeader() {
+		interval -= interval / leaderHaste
+	}
+	return interval
+}
+
+// joinBeat sends the next heartbeat with the leader's, which was just heard, if it
+// would be due soon.
+func (c *Core) joinBeat(now cluster.Instant) {
+	if now.Mono < c.nextBeat && c.nextBeat-now.Mono <= c.beatInterval()/nearBeat {
+		c.nextBeat = now.Mono
+		c.due = min(c.due, now.Mono)
+	}
+}
+
 // stalled reports whether the leader's disk keeps it from leading.
 func (c *Core) stalled(now cluster.Instant) bool {
 	return c.disk.busy && now.Mono-c.disk.since > c.state.Timing().LeaderSilence/2
@@ -111,6 +136,7 @@ func (c *Core) beatReceived(now cluster.Instant, from cluster.NodeID, network st
 	if b.Term >= c.raft.term && b.Leader != 0 && b.Leader != c.self {
 		if b.Leader == from {
 			c.sawLeader(now, now.Mono)
+			c.joinBeat(now)
 		} else {
 			// Second-hand word ages by one heartbeat at each hand, so that
 			// two nodes can't keep a dead leader alive between them.

@@ -80,3 +80,49 @@ func TestReplacedTailIsNotGoneBack(t *testing.T) {
 		t.Error("a disk that went back was not noticed")
 	}
 }
+
+// TestBeatsFallIntoStep: nodes that began at different times send with the leader
+// after some seconds, and none ever later than by its own clock.
+func TestBeatsFallIntoStep(t *testing.T) {
+	b := newBench(t, cluster.RoleNode, cluster.RoleNode, cluster.RoleNode)
+	b.until("a leader and all present", func() bool { return b.leader() != nil && b.present() })
+	heartbeat := cluster.TimingFor(benchD).Heartbeat
+	lead := b.leader()
+	for i, c := range b.others(lead) {
+		c.nextBeat = b.now.Mono + heartbeat*time.Duration(i+1)/3
+	}
+	last := make(map[cluster.NodeID]time.Duration)
+	begun := b.now.Mono
+	for b.now.Mono < begun+5*time.Second {
+		b.run(time.Millisecond)
+		for _, c := range b.others(lead) {
+			if wait := c.nextBeat - b.now.Mono; wait > heartbeat {
+				t.Fatalf("node %v waits %v for its next heartbeat, more than %v", c.self, wait, heartbeat)
+			}
+			sent := c.nextBeat - heartbeat
+			if before, ok := last[c.self]; ok && sent-before > heartbeat {
+				t.Fatalf("node %v sent after %v, more than %v", c.self, sent-before, heartbeat)
+			}
+			last[c.self] = sent
+		}
+	}
+	for _, c := range b.others(lead) {
+		apart := c.nextBeat - heartbeat - (lead.nextBeat - lead.beatInterval())
+		if apart < 0 || apart > 5*time.Millisecond {
+			t.Errorf("node %v sends %v after the leader", c.self, apart)
+		}
+	}
+}
+
+// TestBeatAlone: without word of the leader a node keeps its own interval.
+func TestBeatAlone(t *testing.T) {
+	b := newBench(t, cluster.RoleNode, cluster.RoleNode, cluster.RoleNode)
+	b.until("a leader and all present", func() bool { return b.leader() != nil && b.present() })
+	c := b.others(b.leader())[0]
+	b.cut[c.self] = true
+	next := c.nextBeat
+	b.run(next - b.now.Mono)
+	if d := c.nextBeat - next; d != cluster.TimingFor(benchD).Heartbeat {
+		t.Errorf("the next heartbeat is %v later", d)
+	}
+}

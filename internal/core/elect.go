@@ -21,7 +21,7 @@ func (c *Core) elect(now cluster.Instant) {
 	if c.isLeader() {
 		c.leaderSeen, c.forgot = now.Mono, false
 		if now.Mono >= c.nextTick {
-			c.nextTick = c.withBeat(now.Mono+t.RaftTick, t.Heartbeat)
+			c.nextTick = c.withBeat(now.Mono + t.RaftTick)
 			c.raft.tick()
 		}
 		return
@@ -42,11 +42,11 @@ func (c *Core) elect(now cluster.Instant) {
 
 // withBeat is the last heartbeat up to a time, or the time itself if there is none:
 // what goes out with a heartbeat wakes nobody once more.
-func (c *Core) withBeat(at, interval time.Duration) time.Duration {
+func (c *Core) withBeat(at time.Duration) time.Duration {
 	if at < c.nextBeat {
 		return at
 	}
-	return at - (at-c.nextBeat)%interval
+	return at - (at-c.nextBeat)%c.beatInterval()
 }
 
 // mayCampaign keeps a witness from leading, unless only its log is complete.
