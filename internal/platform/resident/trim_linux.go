@@ -16,6 +16,7 @@ import (
 // mapped again when it is used, from the page cache. It is called once the start
 // is over, and before memory is locked: locked memory can't be given back.
 func Trim() {
+	debug.SetGCPercent(percent)
 	debug.FreeOSMemory()
 	// What fails only leaves the process larger.
 	maps, err := os.ReadFile("/proc/self/smaps")

@@ -5,4 +5,7 @@ package resident
 import "runtime/debug"
 
 // Trim gives back what the start has used.
-func Trim() { debug.FreeOSMemory() }
+func Trim() {
+	debug.SetGCPercent(percent)
+	debug.FreeOSMemory()
+}
