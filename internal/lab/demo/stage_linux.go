@@ -89,7 +89,7 @@ func openLab(ctx context.Context, o Options, witness bool) (_ Stage, err error) 
 	if err := lab.BuildCluster(ctx, cluster); err != nil {
 		return nil, err
 	}
-	if err := lab.Protect(ctx, Hierarchy, Server, argv, hosts); err != nil {
+	if err := lab.Protect(ctx, Hierarchy, Server, argv, hosts, "check.interval=200ms", "check.timeout=1s"); err != nil {
 		return nil, err
 	}
 	s.watch()

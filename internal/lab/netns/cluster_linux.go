@@ -55,12 +55,13 @@ func (l *Lab) JoinAnew(ctx context.Context, node string) error {
 	return l.op.JoinAnew(ctx, n)
 }
 
-// Protect makes the hierarchy of the service: address, server, page check.
-func (l *Lab) Protect(ctx context.Context, hierarchy, server string, argv []string, nodes []string) error {
+// Protect makes the hierarchy of the service: address, server, page check, with
+// more settings of that than its address.
+func (l *Lab) Protect(ctx context.Context, hierarchy, server string, argv []string, nodes []string, check ...string) error {
 	device := l.nodes[0].Device(l.opts.Networks[0])
 	return l.op.Protect(ctx, hierarchy, nodes,
 		operator.Resource{Kit: "ip", Name: "vip", Settings: []string{"address=" + l.VIP().String(), "devices=" + device}},
 		operator.Resource{Kit: "process", Name: server, Depends: "vip", Settings: []string{"command=" + strings.Join(argv, " ")}},
-		operator.Resource{Kit: "http", Name: "page", Depends: server, Settings: []string{
-			"url=http://" + l.Service().String() + "/", "check.interval=200ms", "check.timeout=1s"}})
+		operator.Resource{Kit: "http", Name: "page", Depends: server, Settings: append([]string{
+			"url=http://" + l.Service().String() + "/"}, check...)})
 }
