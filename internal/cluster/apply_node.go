@@ -97,7 +97,13 @@ func (s *State) CheckMember(m *Member) Result {
 			return refuse(RefusedTooManyVoters, MaxVoters)
 		}
 	default:
-		if s.IsVoter(m.Node) && len(s.Voters) == 1 {
+		// A witness that has the only vote never leads: nothing could be decided
+		// any more.
+		leads := func(v NodeID) bool {
+			o := s.Node(v)
+			return v != m.Node && o != nil && o.Role != RoleWitness
+		}
+		if s.IsVoter(m.Node) && !slices.ContainsFunc(s.Voters, leads) {
 			return refuse(RefusedLastVoter, n.Name)
 		}
 	}

@@ -70,6 +70,10 @@ func TestMembers(t *testing.T) {
 		{"owner", []Command{assignTo(1)}, Member{Node: 1, As: AsNothing}, RefusedOwns},
 		{"owner stays as learner", []Command{assignTo(1)}, Member{Node: 1, As: AsLearner}, ""},
 		{"last voter", []Command{{Member: &Member{Node: 2, As: AsLearner}}, {Member: &Member{Node: 3, As: AsLearner}}}, Member{Node: 1, As: AsLearner}, RefusedLastVoter},
+		{"last voter but a witness", []Command{{Member: &Member{Node: 4, As: AsVoter}}, {Member: &Member{Node: 2, As: AsLearner}}, {Member: &Member{Node: 3, As: AsLearner}}},
+			Member{Node: 1, As: AsLearner}, RefusedLastVoter},
+		{"a witness beside the last node", []Command{{Member: &Member{Node: 4, As: AsVoter}}, {Member: &Member{Node: 2, As: AsLearner}}, {Member: &Member{Node: 3, As: AsLearner}}},
+			Member{Node: 4, As: AsLearner}, ""},
 		{"while a detection time settles", []Command{{SetDetection: &SetDetection{Detection: time.Second}}}, Member{Node: 4, As: AsVoter}, RefusedSettling},
 	} {
 		t.Run("check "+c.name, func(t *testing.T) {
