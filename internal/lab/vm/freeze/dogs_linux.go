@@ -24,7 +24,7 @@ func (p *plan) measureDogs(ctx context.Context, c machine.Config, program string
 		modules := slices.DeleteFunc(slices.Clone(tinyguest.Modules), func(m string) bool { return m == "i6300esb" })
 		c.Watchdog = dog == "i6300esb"
 		c.Initrd = filepath.Join(p.dir, "initrd-"+dog)
-		err := tinyguest.BuildInitrd(ctx, c.Initrd, filepath.Join(p.kernel, "lib", "modules"), program, append(modules, dog))
+		err := tinyguest.BuildInitrd(ctx, c.Initrd, p.modules, program, append(modules, dog))
 		if err != nil {
 			return err
 		}

@@ -36,7 +36,8 @@ type plan struct {
 	dogs    int
 	kinds   string
 	dir     string
-	kernel  string
+	kernel  tinyguest.Kernel
+	modules string // the directory
 }
 
 type durations []time.Duration
@@ -113,6 +114,7 @@ func (p *plan) qemu(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	p.modules = image.Modules
 	wire, err := tinyguest.NewWire(hostAddress, guestIP)
 	if err != nil {
 		return err
@@ -133,7 +135,7 @@ func (p *plan) qemu(ctx context.Context) error {
 		return err
 	}
 	defer guest.Close()
-	fmt.Printf("kernel %s, %s\n\n", filepath.Base(p.kernel), time.Now().UTC().Format(time.DateOnly))
+	fmt.Printf("kernel %s, %s\n\n", p.kernel.Release, time.Now().UTC().Format(time.DateOnly))
 	for _, s := range []subject{
 		{"QMP stop", guest, wire, m.Suspend, m.Continue},
 		{"SIGSTOP", guest, wire, m.Pause, m.Continue},

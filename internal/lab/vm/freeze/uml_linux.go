@@ -21,7 +21,8 @@ const (
 )
 
 // uml measures user-mode-linux, which only SIGSTOP can stop. It is started here
-// by hand: one machine, one wire.
+// by hand. Debian's kernel for it has no nftables family that the gate could use
+// (inet, arp and netdev are off), so the clocks alone are measured.
 func (p *plan) uml(ctx context.Context) error {
 	if _, err := exec.LookPath(umlBinary); err != nil {
 		fmt.Println("SKIPPED: user-mode-linux is not there,", err)
@@ -32,7 +33,7 @@ func (p *plan) uml(ctx context.Context) error {
 		return err
 	}
 	initrd := filepath.Join(p.dir, "initrd-uml")
-	if err := tinyguest.BuildInitrd(ctx, initrd, umlModules, program, []string{"crc32c_generic", "nf_tables"}); err != nil {
+	if err := tinyguest.BuildInitrd(ctx, initrd, umlModules, program, nil); err != nil {
 		return err
 	}
 	wire, err := tinyguest.NewWire(hostAddress, guestIP)
@@ -56,7 +57,7 @@ func (p *plan) uml(ctx context.Context) error {
 	}
 	defer log.Close()
 	cmd := exec.Command(umlBinary, "mem=192M", "umid=freeze", "uml_dir="+p.dir, "initrd="+initrd, "con=null", "con0=null,fd:1",
-		"ssl=null", "ssl0=fd:3,fd:3", "eth0=tuntap,"+tinyguest.Tap+","+tinyguest.MAC.String(), "ctl=ttyS0", "raid6.benchmark=0", "quiet")
+		"ssl=null", "ssl0=fd:3,fd:3", "ctl=ttyS0", "raid6.benchmark=0", "quiet")
 	cmd.ExtraFiles = []*os.File{theirs}
 	cmd.Stdout, cmd.Stderr = log, log
 	if err := wire.Start(cmd); err != nil {
@@ -76,5 +77,5 @@ func (p *plan) uml(ctx context.Context) error {
 	signal := func(s syscall.Signal) func(context.Context) error {
 		return func(context.Context) error { return cmd.Process.Signal(s) }
 	}
-	return p.measureSubject(ctx, subject{"UML SIGSTOP", guest, wire, signal(syscall.SIGSTOP), signal(syscall.SIGCONT)})
+	return p.measureSubject(ctx, subject{"UML SIGSTOP", guest, nil, signal(syscall.SIGSTOP), signal(syscall.SIGCONT)})
 }

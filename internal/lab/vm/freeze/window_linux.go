@@ -23,7 +23,7 @@ var guestIP = net.ParseIP(guestAddress)
 type subject struct {
 	way        string
 	guest      *tinyguest.Conn
-	wire       *tinyguest.Wire
+	wire       *tinyguest.Wire // nil: no gate, the clocks alone are measured
 	halt, cont func(context.Context) error
 }
 
@@ -47,6 +47,14 @@ type reading struct {
 func (p *plan) measureSubject(ctx context.Context, s subject) error {
 	if err := s.guest.Up(ctx); err != nil {
 		return err
+	}
+	if s.wire == nil {
+		for _, stop := range p.stops {
+			if err := p.series(ctx, s, stop, 0); err != nil {
+				return err
+			}
+		}
+		return nil
 	}
 	if _, err := ask(ctx, s.guest, tinyguest.Request{Do: "net", Device: "eth0", Address: guestAddress + "/24"}); err != nil {
 		return err
@@ -107,21 +115,25 @@ func (s subject) measure(ctx context.Context, stop, window time.Duration) (readi
 	if err := wait(ctx, settle); err != nil {
 		return reading{}, err
 	}
-	prober, err := newProber(s.wire)
-	if err != nil {
-		return reading{}, err
-	}
-	defer prober.close()
 	before, began, err := clocks(ctx, s.guest)
 	if err != nil {
 		return reading{}, err
 	}
-	if _, err := ask(ctx, s.guest, tinyguest.Request{Do: "gate", Device: "eth0", Address: guestAddress, Millis: window.Milliseconds()}); err != nil {
-		return reading{}, err
-	}
-	opened := time.Now()
-	if err := prober.wait(ctx); err != nil {
-		return reading{}, err
+	opened, since := time.Now(), func(time.Time) (last, newest time.Duration, count int) { return -1, -1, 0 }
+	if s.wire != nil {
+		prober, err := newProber(s.wire)
+		if err != nil {
+			return reading{}, err
+		}
+		defer prober.close()
+		since = prober.since
+		if _, err := ask(ctx, s.guest, tinyguest.Request{Do: "gate", Device: "eth0", Address: guestAddress, Millis: window.Milliseconds()}); err != nil {
+			return reading{}, err
+		}
+		opened = time.Now()
+		if err := prober.wait(ctx); err != nil {
+			return reading{}, err
+		}
 	}
 	if err := s.halt(ctx); err != nil {
 		return reading{}, err
@@ -147,7 +159,7 @@ func (s subject) measure(ctx context.Context, stop, window time.Duration) (readi
 		mono: time.Duration(after.Monotonic - before.Monotonic),
 		real: time.Duration(after.Realtime - before.Realtime),
 	}
-	r.answered, r.newest, r.late = prober.since(continued)
+	r.answered, r.newest, r.late = since(continued)
 	return r, nil
 }
 

@@ -50,7 +50,8 @@ func (c *control) Write(b []byte) (int, error) {
 
 // hold keeps writers out until release, and waits until the source, whose guest
 // stands, has taken what the guest has room for. What it leaves is the target's.
-func (c *control) hold(ctx context.Context, source *process) (release func(), err error) {
+// turn returns when the source's loop has gone round.
+func (c *control) hold(ctx context.Context, turn func(context.Context) error) (release func(), err error) {
 	_ = c.SetWriteDeadline(time.Unix(1, 0)) // a writer may wait for a guest that doesn't read
 	c.socket.Lock()
 	_ = c.SetWriteDeadline(time.Time{})
@@ -58,8 +59,7 @@ func (c *control) hold(ctx context.Context, source *process) (release func(), er
 		left, err := unix.IoctlGetInt(int(c.far.Fd()), unix.TIOCINQ)
 		if err == nil && left != 0 && left != before {
 			before = left
-			err = source.execute(ctx, "query-status", nil, nil) // a turn of its loop
-			if err == nil {
+			if err = turn(ctx); err == nil {
 				continue
 			}
 		}

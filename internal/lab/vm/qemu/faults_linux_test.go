@@ -56,6 +56,20 @@ func TestDiskFaults(t *testing.T) {
 	s.must(<-written)
 	s.must(s.read(3))
 
+	// The other kinds of disk.
+	for name, device := range map[string]string{"base": "/dev/vdb", "san": "/dev/vdc"} {
+		read := tinyguest.Request{Do: "touch", Device: device}
+		for _, state := range []machine.DiskState{machine.DiskGood, machine.DiskError, machine.DiskGood, machine.DiskHang, machine.DiskGood} {
+			s.must(s.SetDisk(t.Context(), name, state))
+			if state == machine.DiskHang {
+				continue
+			}
+			if _, err := s.ask(read); (err == nil) != (state == machine.DiskGood) {
+				t.Errorf("%s is %s: %v", name, state, err)
+			}
+		}
+	}
+
 	// From one fault to another.
 	s.must(s.SetDisk(t.Context(), "data", machine.DiskHang))
 	s.must(s.SetDisk(t.Context(), "data", machine.DiskError))

@@ -143,7 +143,8 @@ func (v *move) stop(ctx context.Context) error {
 	if err := v.source.execute(ctx, "stop", nil, nil); err != nil {
 		return err
 	}
-	if v.release, err = v.m.life.control.hold(ctx, v.source); err != nil {
+	turn := func(ctx context.Context) error { _, err := v.source.status(ctx); return err }
+	if v.release, err = v.m.life.control.hold(ctx, turn); err != nil {
 		return err
 	}
 	if err := v.endMirrors(ctx, false); err != nil {

@@ -5,6 +5,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -118,7 +119,8 @@ func TestMigrates(t *testing.T) {
 	}
 
 	back := machine.Config{Dir: t.TempDir(), Start: here.Start, NICs: c.NICs}
-	back.Disks = []machine.Disk{{Name: "data", Path: filepath.Join(back.Dir, "copy.raw")}}
+	back.Disks = slices.Clone(c.Disks)
+	back.Disks[0].Path = filepath.Join(back.Dir, "copy.raw")
 	stop = s.talk()
 	cost, err = s.MigrateAll(t.Context(), back)
 	answers, longest = stop()

@@ -66,7 +66,8 @@ type stage struct {
 	guest *tinyguest.Conn
 }
 
-// config is a machine with a hardware watchdog and one disk of size bytes.
+// config is a machine with a hardware watchdog and a disk of each kind, of size
+// bytes.
 func config(t *testing.T, size int64) machine.Config {
 	t.Helper()
 	image := guestImage(t)
@@ -74,7 +75,11 @@ func config(t *testing.T, size int64) machine.Config {
 		Name: "tiny", MemoryMiB: 192, Kernel: image.Kernel, Initrd: image.Initrd,
 		Watchdog: true, Dir: t.TempDir(), Start: start,
 	}
-	c.Disks = []machine.Disk{{Name: "data", Path: emptyDisk(t, c.Dir, "data.raw", size)}}
+	c.Disks = []machine.Disk{
+		{Name: "data", Path: emptyDisk(t, c.Dir, "data.raw", size)},
+		{Name: "base", Path: emptyDisk(t, c.Dir, "base.raw", size), ReadOnly: true},
+		{Name: "san", Path: emptyDisk(t, c.Dir, "san.raw", size), Shared: true},
+	}
 	return c
 }
 

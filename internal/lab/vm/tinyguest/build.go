@@ -8,78 +8,31 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
 )
-
-// KernelDir is where an unpacked kernel package is looked for: boot/vmlinuz-* and
-// lib/modules/*. The variable PERDURE_LAB_KERNEL says another place.
-const KernelDir = "/var/cache/perdure-lab/kernel"
-
-// FindKernel is the directory of the unpacked kernel package.
-func FindKernel() (string, error) {
-	dir := os.Getenv("PERDURE_LAB_KERNEL")
-	if dir == "" {
-		dir = KernelDir
-	}
-	if found, _ := filepath.Glob(filepath.Join(dir, "boot", "vmlinuz-*")); len(found) == 0 {
-		return "", fmt.Errorf("no kernel in %s/boot: unpack a linux-image package there, or set PERDURE_LAB_KERNEL", dir)
-	}
-	return dir, nil
-}
 
 // Modules are what the guest loads in QEMU. softdog is not among them: it would
 // be the first watchdog. crc32c_generic is needed by libcrc32c and not named by it.
 var Modules = []string{"virtio_pci", "virtio_console", "virtio_net", "virtio_blk", "i6300esb", "pvpanic-mmio", "crc32c_generic", "nf_tables", "ptp_kvm"}
 
 // Image is a guest ready to boot.
-type Image struct{ Kernel, Initrd string }
+type Image struct {
+	Kernel, Initrd string
+	// Modules is the directory of the kernel's modules, for other initrds.
+	Modules string
+}
 
-// Build puts a guest together in dir: the kernel cut out of the package's
-// compressed one, and an initrd of program (static; it calls Main) and modules.
-func Build(ctx context.Context, dir, kernelDir, program string, modules []string) (Image, error) {
-	image := Image{Kernel: filepath.Join(dir, "vmlinux"), Initrd: filepath.Join(dir, "initrd")}
-	found, err := filepath.Glob(filepath.Join(kernelDir, "boot", "vmlinuz-*"))
-	if err != nil || len(found) == 0 {
-		return Image{}, fmt.Errorf("no kernel in %s", kernelDir)
-	}
-	if err := cutKernel(ctx, found[0], image.Kernel); err != nil {
+// Build puts a guest together in dir: the kernel, and an initrd of program (static;
+// it calls Main) and modules.
+func Build(ctx context.Context, dir string, kernel Kernel, program string, modules []string) (Image, error) {
+	elf, modulesDir, err := kernel.unpack(ctx, dir)
+	if err != nil {
 		return Image{}, err
 	}
-	return image, BuildInitrd(ctx, image.Initrd, filepath.Join(kernelDir, "lib", "modules"), program, modules)
-}
-
-// cutKernel unpacks the ELF inside a bzImage: the boot loader of an emulated
-// machine needs 5 s for what xz does in one.
-func cutKernel(ctx context.Context, bzImage, to string) error {
-	data, err := os.ReadFile(bzImage)
-	if err != nil {
-		return fmt.Errorf("read kernel: %w", err)
-	}
-	at := bytes.Index(data, []byte("\xfd7zXZ\x00"))
-	if at < 0 {
-		return fmt.Errorf("cut the kernel out of %s: no xz stream inside", bzImage)
-	}
-	// What follows the stream is no xz, and xz says so with status 1.
-	out, err := unxz(ctx, data[at:])
-	if !bytes.HasPrefix(out, []byte("\x7fELF")) {
-		return fmt.Errorf("cut the kernel out of %s: no ELF came out: %w", bzImage, err)
-	}
-	if err := os.WriteFile(to, out, 0o600); err != nil {
-		return fmt.Errorf("write kernel: %w", err)
-	}
-	return nil
-}
-
-func unxz(ctx context.Context, data []byte) ([]byte, error) {
-	cmd := exec.CommandContext(ctx, "xz", "-dc")
-	cmd.Stdin = bytes.NewReader(data)
-	var out bytes.Buffer
-	cmd.Stdout = &out
-	err := cmd.Run()
-	return out.Bytes(), err
+	image := Image{Kernel: elf, Initrd: filepath.Join(dir, "initrd"), Modules: modulesDir}
+	return image, BuildInitrd(ctx, image.Initrd, modulesDir, program, modules)
 }
 
 // BuildInitrd writes an initrd with program as /init and the modules with all
