@@ -16,7 +16,7 @@ export GOFLAGS += -buildvcs=false
 export CGO_ENABLED ?= 0
 
 # Packages that start whole nodes and measure time, one at a time after the rest.
-ALONE = /internal/lab/(netns|demo|e2e|client|fault)|/cmd/
+ALONE = /internal/lab/(netns|demo|e2e|client|fault|vm/qemu)|/cmd/
 
 # The race detector needs cgo, and so a C compiler.
 GCC := $(shell command -v gcc 2>/dev/null)

@@ -15,6 +15,7 @@ const Binary = "qemu-system-x86_64"
 const (
 	qmpFD     = 3
 	controlFD = 4
+	memoryFD  = 5
 )
 
 // PCI slots of the board's only bus. They are said and not left to QEMU, so that
@@ -136,8 +137,9 @@ type host struct {
 func commandLine(c machine.Config, drives []*drive, h host, console string, incoming bool) []string {
 	a := []string{
 		"-name", c.Name,
-		"-M", "pc", "-accel", "tcg,thread=multi", "-cpu", "max",
+		"-M", "pc,memory-backend=memory", "-accel", "tcg,thread=multi", "-cpu", "max",
 		"-m", strconv.Itoa(c.MemoryMiB),
+		"-object", fmt.Sprintf("memory-backend-file,id=memory,size=%dM,share=on,mem-path=/proc/self/fd/%d", c.MemoryMiB, memoryFD),
 		"-nodefaults", "-no-user-config", "-display", "none", "-S",
 		// The guest's idea of a reset is the lab's reboot, see Ended.
 		"-action", "reboot=shutdown,shutdown=poweroff,panic=shutdown,watchdog=reset",

@@ -25,7 +25,8 @@ func TestCommandLine(t *testing.T) {
 	got := commandLine(c, newDrives(c.Disks), host{tscKHz: 2100000}, "/d,1/console", true)
 	// The order of disks and cards is what the guest sees.
 	want := []string{
-		"-name", "a", "-M", "pc", "-accel", "tcg,thread=multi", "-cpu", "max", "-m", "256",
+		"-name", "a", "-M", "pc,memory-backend=memory", "-accel", "tcg,thread=multi", "-cpu", "max", "-m", "256",
+		"-object", "memory-backend-file,id=memory,size=256M,share=on,mem-path=/proc/self/fd/5",
 		"-nodefaults", "-no-user-config", "-display", "none", "-S",
 		"-action", "reboot=shutdown,shutdown=poweroff,panic=shutdown,watchdog=reset",
 		"-kernel", "vmlinux",

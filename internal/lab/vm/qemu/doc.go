@@ -9,7 +9,8 @@
 // A reset of the guest ends QEMU: the lab boots it again, and so every end has a
 // reason (Ended). Control and QMP are socket pairs whose far ends the process
 // inherits: no path, no race, and the same control socket is handed to the target
-// of a migration, so that the agent's stream goes on without a gap.
+// of a migration, so that the agent's stream goes on without a gap. So is the
+// guest's memory, a file without a name.
 //
 // A Machine does one act at a time; Done, Ended and Control may be used
 // meanwhile. One goroutine per process waits for its end. Start reading at

@@ -12,6 +12,8 @@ import (
 	"strings"
 	"sync"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/perdure-ha/perdure/internal/lab/vm/machine"
 )
 
@@ -35,7 +37,10 @@ type Machine struct {
 // life is from a boot to an end, over all migrations.
 type life struct {
 	control *control // nil before the first boot
-	done    chan struct{}
+	// memory is the guest's: a file without a name, which the target of a
+	// migration inherits too.
+	memory *os.File
+	done   chan struct{}
 	// ended is why, once done is closed.
 	ended string
 }
@@ -113,21 +118,46 @@ func (m *Machine) launch(ctx context.Context, incoming bool) (*life, *process, e
 	if p := m.current(); p != nil && !p.isDone() {
 		return nil, nil, errors.New("it runs")
 	}
-	c, err := newControl()
-	if err != nil {
-		return nil, nil, err
-	}
 	for _, d := range m.drives {
 		d.state = machine.DiskGood
 		d.top, d.file, d.moves = "top-"+d.Name, "file-"+d.Name, 0
 	}
-	p, err := startProcess(ctx, m.config, commandLine(m.config, m.drives, m.host, m.console, incoming), c.far)
+	l, err := newLife(m.config.MemoryMiB)
 	if err != nil {
-		c.Close()
-		c.far.Close()
 		return nil, nil, err
 	}
-	return &life{control: c, done: make(chan struct{})}, p, nil
+	p, err := startProcess(ctx, m.config, commandLine(m.config, m.drives, m.host, m.console, incoming), l)
+	if err != nil {
+		l.control.Close()
+		l.release()
+		return nil, nil, err
+	}
+	return l, p, nil
+}
+
+func newLife(memoryMiB int) (*life, error) {
+	c, err := newControl()
+	if err != nil {
+		return nil, err
+	}
+	fd, err := unix.MemfdCreate("guest", unix.MFD_CLOEXEC)
+	if err == nil {
+		err = unix.Ftruncate(fd, int64(memoryMiB)<<20)
+	}
+	l := &life{control: c, memory: os.NewFile(uintptr(fd), "memory"), done: make(chan struct{})}
+	if err != nil {
+		c.Close()
+		l.release()
+		return nil, fmt.Errorf("make the guest's memory: %w", err)
+	}
+	return l, nil
+}
+
+// release gives back what QEMU inherited. The control stream ends for its reader,
+// after what is still in it.
+func (l *life) release() {
+	l.control.far.Close()
+	l.memory.Close()
 }
 
 // adopt makes a process the machine's.
@@ -147,7 +177,7 @@ func (m *Machine) attend(l *life, p *process) {
 		return
 	}
 	l.ended = p.ended
-	l.control.far.Close() // the stream ends, after what is still in it
+	l.release()
 	close(l.done)
 }
 

@@ -37,6 +37,13 @@ func poll(ctx context.Context, what string, done func(context.Context) (bool, er
 	}
 }
 
+// shareMemory says whether the guest's memory is left out of the next migration,
+// because the other side has the same file. It must be said at both sides.
+func (p *process) shareMemory(ctx context.Context, yes bool) error {
+	capability := map[string]any{"capability": "x-ignore-shared", "state": yes}
+	return p.execute(ctx, "migrate-set-capabilities", map[string]any{"capabilities": []any{capability}}, nil)
+}
+
 // migrate begins to send the machine's state.
 func (p *process) migrate(ctx context.Context, uri string) error {
 	if err := p.execute(ctx, "migrate-set-parameters", map[string]any{"max-bandwidth": bandwidth}, nil); err != nil {

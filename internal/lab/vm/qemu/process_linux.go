@@ -39,8 +39,8 @@ type process struct {
 	ended string
 }
 
-// startProcess starts QEMU with the far end of the control stream.
-func startProcess(ctx context.Context, c machine.Config, argv []string, control *os.File) (*process, error) {
+// startProcess starts QEMU for a life.
+func startProcess(ctx context.Context, c machine.Config, argv []string, l *life) (*process, error) {
 	ours, theirs, err := socketPair("qmp")
 	if err != nil {
 		return nil, err
@@ -56,7 +56,7 @@ func startProcess(ctx context.Context, c machine.Config, argv []string, control 
 	fmt.Fprintf(log, "%s%s %s\n", prompt, Binary, strings.Join(argv, " "))
 	p.cmd = exec.Command(Binary, argv...)
 	p.cmd.Stdout, p.cmd.Stderr = log, log
-	p.cmd.ExtraFiles = []*os.File{theirs, control}
+	p.cmd.ExtraFiles = []*os.File{theirs, l.control.far, l.memory}
 	start := c.Start
 	if start == nil {
 		start = (*exec.Cmd).Start

@@ -54,6 +54,9 @@ func (m *Machine) Snapshot(ctx context.Context, name string) error {
 
 func (m *Machine) save(ctx context.Context, p *process, name string) (snapshot, error) {
 	s := snapshot{memory: filepath.Join(m.config.Dir, name+".memory"), disks: make(map[string]string)}
+	if err := p.shareMemory(ctx, false); err != nil {
+		return s, err
+	}
 	if err := p.migrate(ctx, "exec:cat > "+quote(s.memory)); err != nil {
 		return s, err
 	}
