@@ -1,10 +1,12 @@
 package operator
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/perdure-ha/perdure/internal/api"
@@ -73,19 +75,26 @@ func (c *Cluster) whole(ctx context.Context, n Node) error {
 // not nil, is told what is wanting meanwhile.
 func (c *Cluster) AwaitWhole(ctx context.Context, wanting func(error)) error {
 	return poll(ctx, "a whole cluster", func() error {
-		for _, n := range c.Nodes {
-			if !n.On() {
-				continue
-			}
-			if err := c.whole(ctx, n); err != nil {
-				if wanting != nil {
-					wanting(err)
-				}
-				return err
-			}
+		err := c.wholeForAll(ctx)
+		if err != nil && wanting != nil {
+			wanting(err)
 		}
-		return nil
+		return err
 	})
+}
+
+// wholeForAll asks every node that is on, all at the same time: a command may take
+// long on an emulated machine.
+func (c *Cluster) wholeForAll(ctx context.Context) error {
+	errs := make([]error, len(c.Nodes))
+	var asking sync.WaitGroup
+	for i, n := range c.Nodes {
+		if n.On() {
+			asking.Go(func() { errs[i] = c.whole(ctx, n) })
+		}
+	}
+	asking.Wait()
+	return cmp.Or(errs...)
 }
 
 // awaitAnswer waits until perdure on the node answers its command line.

@@ -110,9 +110,6 @@ func New(ctx context.Context, opts Options) (lab *Lab, err error) {
 	for i, name := range opts.Nodes {
 		n := &Node{Name: name, lab: lab, number: hostNode + i, dir: filepath.Join(lab.dir, name), host: lab.hosts[i%len(lab.hosts)],
 			group: estate.Group(filepath.Join(string(owned.Group), name))}
-		if err := n.group.Make(); err != nil {
-			return lab, err
-		}
 		if err := os.MkdirAll(n.dir, 0o700); err != nil {
 			return lab, err
 		}

@@ -191,6 +191,10 @@ func (n *Node) consolePath() string {
 }
 
 func (n *Node) bootLocked(ctx context.Context) (err error) {
+	// A new group: Linux 6.18 kills at once what is born into one that was killed.
+	if err := errors.Join(n.group.Remove(), n.group.Make()); err != nil {
+		return err
+	}
 	for _, network := range Networks() {
 		// A tap that stayed from an unclean end would keep its old carrier.
 		if err := n.host.removePort(portName(n.Name, network)); err != nil {
