@@ -7,6 +7,7 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+	"syscall"
 	"time"
 
 	"github.com/google/nftables"
@@ -98,12 +99,47 @@ func (g *nft) commit() error {
 		g.commits++
 		return nil
 	}
-	return errors.Join(err, g.dial())
+	return errors.Join(cause(err), g.dial())
+}
+
+// cause is what is wrong with a batch. The kernel answers to each message of it, and
+// when the first one fails the others find nothing of what it should have made.
+func cause(err error) error {
+	all := each(err)
+	if len(all) == 0 {
+		return err
+	}
+	if i := slices.IndexFunc(all, func(e error) bool { return !errors.Is(e, fs.ErrNotExist) }); i >= 0 {
+		return inKernel(all[i])
+	}
+	return inKernel(all[0])
+}
+
+// each lists the errors that were joined, one to the others.
+func each(err error) []error {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	var all []error
+	for _, e := range joined.Unwrap() {
+		all = append(all, each(e)...)
+	}
+	return all
+}
+
+// inKernel says it without the names of library calls.
+func inKernel(err error) error {
+	var errno syscall.Errno
+	if errors.As(err, &errno) {
+		return fmt.Errorf("nftables: %w", errno)
+	}
+	return err
 }
 
 // discover builds the gate with as much as this kernel can do.
 func (g *nft) discover() error {
-	var first error
+	var last error
 	for _, able := range []features{
 		{netdev: true, arp: true, wall: true},
 		{netdev: true, arp: true},
@@ -120,11 +156,9 @@ func (g *nft) discover() error {
 		if err == nil {
 			return nil
 		}
-		if first == nil {
-			first = err
-		}
+		last = err
 	}
-	return first
+	return last // it asked for the least
 }
 
 // probe tries the wall-clock match and the egress hook in a table of its own,

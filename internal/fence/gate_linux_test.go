@@ -2,13 +2,17 @@ package fence
 
 import (
 	"errors"
+	"fmt"
+	"io/fs"
 	"net/netip"
 	"os/exec"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
+	mdl "github.com/mdlayher/netlink"
 	"github.com/vishvananda/netlink"
 	"golang.org/x/sys/unix"
 )
@@ -413,6 +417,25 @@ func BenchmarkCheck(b *testing.B) {
 	for b.Loop() {
 		if err := g.Check(); err != nil {
 			b.Fatal(err)
+		}
+	}
+}
+
+// TestCauseOfABatch: one message says what is wrong, not one for each that follows.
+func TestCauseOfABatch(t *testing.T) {
+	gone := fmt.Errorf("conn.Receive: %w", &mdl.OpError{Op: "receive", Err: syscall.ENOENT})
+	unable := fmt.Errorf("conn.Receive: %w", &mdl.OpError{Op: "receive", Err: syscall.EOPNOTSUPP})
+	for _, c := range []struct {
+		err  error
+		want error
+		text string
+	}{
+		{errors.Join(errors.Join(unable, gone), gone), syscall.EOPNOTSUPP, "nftables: operation not supported"},
+		{errors.Join(gone, unable), syscall.EOPNOTSUPP, "nftables: operation not supported"},
+		{errors.Join(gone, gone), fs.ErrNotExist, "nftables: no such file or directory"},
+	} {
+		if got := cause(c.err); !errors.Is(got, c.want) || got.Error() != c.text {
+			t.Errorf("%v is caused by %v, want %q", c.err, got, c.text)
 		}
 	}
 }

@@ -10,7 +10,7 @@ import (
 )
 
 func TestNoGateSaysThatItIsWeaker(t *testing.T) {
-	g := NewNoGate("test")
+	g := NewNoGate(message.New(message.GateUnavailable, "test"))
 	a, b := netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("2001:db8::1")
 	if err := errors.Join(g.Protect(b, "eth1"), g.Protect(a, "eth0"), g.Open([]netip.Addr{a}, Window{Forever: true})); err != nil {
 		t.Fatal(err)

@@ -4,8 +4,6 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
-
-	"github.com/perdure-ha/perdure/internal/message"
 )
 
 // NoGate is a gate that stops nothing, for tests and for machines without
@@ -14,13 +12,13 @@ import (
 type NoGate struct {
 	protected map[netip.Addr]string
 	opened    map[netip.Addr]Window
-	why       string
+	why       error
 }
 
 var _ Gate = (*NoGate)(nil)
 
-// NewNoGate returns a gate that stops nothing because of why.
-func NewNoGate(why string) *NoGate {
+// NewNoGate returns a gate that stops nothing because of why, a message to people.
+func NewNoGate(why error) *NoGate {
 	return &NoGate{protected: make(map[netip.Addr]string), opened: make(map[netip.Addr]Window), why: why}
 }
 
@@ -61,7 +59,7 @@ func (g *NoGate) Reset() error {
 }
 
 func (g *NoGate) Describe() Description {
-	return Description{Name: "none", Weaker: []error{message.New(message.GateUnavailable, g.why)}}
+	return Description{Name: "none", Weaker: []error{g.why}}
 }
 
 func sortGuarded(m map[netip.Addr]string) []Guarded {

@@ -7,6 +7,7 @@ import (
 
 	"github.com/perdure-ha/perdure/internal/fence"
 	"github.com/perdure-ha/perdure/internal/guard"
+	"github.com/perdure-ha/perdure/internal/message"
 )
 
 // Local is a guardian inside the daemon's own process, for tests and for systems
@@ -25,7 +26,7 @@ func NewLocal(stopAfter time.Duration, log *slog.Logger) (*Local, *Client) {
 		log = slog.Default()
 	}
 	s := newServer(guard.Config{Session: newSession(), StopAfter: stopAfter},
-		fence.NewNoGate("a guardian inside the daemon's process"), nil, bystander{}, log)
+		fence.NewNoGate(message.New(message.GateUnavailable, "a guardian inside the daemon's process")), nil, bystander{}, log)
 	ours, theirs := newMemory()
 	l := &Local{s: s, conn: s.attach(ours), done: make(chan struct{})}
 	go func() {

@@ -107,8 +107,7 @@ func prepare(ctx context.Context, c Config, weaker []cluster.Reason) (*server, e
 	adopt := left != nil && left.Unmanaged
 	gate, err := fence.NewGate(fence.Options{Instance: c.Instance, KeepOpen: adopt})
 	if err != nil {
-		weaker = append(weaker, reason(err))
-		gate = fence.NewNoGate(err.Error())
+		gate = fence.NewNoGate(err) // which says so
 	}
 	gc := guard.Config{Session: newSession(), StopAfter: c.StopAfter}
 	procs := groups{tree: tree}
