@@ -98,10 +98,13 @@ func boot() error {
 	if err := loadModules(); err != nil {
 		return err
 	}
-	if err := mountRoot(word(cmdline, WordRoot), word(cmdline, WordState)); err != nil {
+	if err := mountRoot(word(cmdline, WordRoot)); err != nil {
 		return err
 	}
 	if err := enterRoot(); err != nil {
+		return err
+	}
+	if err := mountState(word(cmdline, WordState)); err != nil {
 		return err
 	}
 	os.Setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
@@ -195,8 +198,8 @@ func awaitDevice(path string) error {
 }
 
 // mountRoot puts the new root together: the read-only image, a layer in memory
-// over it, the disk with perdure's state, and this program.
-func mountRoot(root, state string) error {
+// over it, and this program.
+func mountRoot(root string) error {
 	if err := awaitDevice(root); err != nil {
 		return err
 	}
@@ -215,14 +218,6 @@ func mountRoot(root, state string) error {
 	}
 	if err := (mount{"overlay", newRoot, "overlay", 0, "lowerdir=/lower,upperdir=/layer/upper,workdir=/layer/work"}).do(); err != nil {
 		return err
-	}
-	if state != "" {
-		if err := awaitDevice(state); err != nil {
-			return err
-		}
-		if err := (mount{state, newRoot + filepath.Dir(StateDir), "ext4", 0, ""}).do(); err != nil {
-			return err
-		}
 	}
 	program := newRoot + ProgramPath
 	if err := os.WriteFile(program, nil, 0o755); err != nil {
@@ -251,6 +246,18 @@ func enterRoot() error {
 		return fmt.Errorf("enter the root: %w", err)
 	}
 	return os.Chdir("/")
+}
+
+// mountState mounts the disk with perdure's state. The kernel may have to load the
+// file system, which it finds in the new root.
+func mountState(device string) error {
+	if device == "" {
+		return nil
+	}
+	if err := awaitDevice(device); err != nil {
+		return err
+	}
+	return mount{device, filepath.Dir(StateDir), "ext4", 0, ""}.do()
 }
 
 // startNetwork starts the cards and gives them their addresses.
