@@ -43,7 +43,7 @@ func (l *Lab) JoinAnew(ctx context.Context, node string) error {
 	if err != nil {
 		return err
 	}
-	running, err := n.perdureProcesses("")
+	running, err := n.PerdureProcesses()
 	if err != nil {
 		return err
 	}

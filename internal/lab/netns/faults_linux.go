@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"github.com/vishvananda/netlink"
+
+	"github.com/perdure-ha/perdure/internal/lab/outside"
 )
 
 // PowerOff takes a node's power away.
@@ -53,7 +55,7 @@ func (l *Lab) Block(_ context.Context, from, to, network string) error {
 		return err
 	}
 	for _, name := range []string{from, to} {
-		if _, err := l.Node(name); err != nil && name != outside {
+		if _, err := l.Node(name); err != nil && name != outside.Client {
 			return err
 		}
 	}
@@ -78,7 +80,7 @@ func (l *Lab) BlockAll(_ context.Context, node, network string) error {
 	var lost []direction
 	for _, network := range networks {
 		mine := portName(node, network)
-		for _, other := range append([]string{outside}, l.opts.Nodes...) {
+		for _, other := range append([]string{outside.Client}, l.opts.Nodes...) {
 			if other != node {
 				theirs := portName(other, network)
 				lost = append(lost, direction{mine, theirs}, direction{theirs, mine})

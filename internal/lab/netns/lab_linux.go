@@ -13,6 +13,7 @@ import (
 	"github.com/perdure-ha/perdure/internal/lab/estate"
 	"github.com/perdure-ha/perdure/internal/lab/fault"
 	"github.com/perdure-ha/perdure/internal/lab/operator"
+	"github.com/perdure-ha/perdure/internal/lab/outside"
 )
 
 // Lab is a running process lab.
@@ -23,9 +24,8 @@ type Lab struct {
 	nodes  []*Node
 	fabric *fabric
 	// op is the person at the cluster; nil before it is built.
-	op     *operator.Cluster
-	out    *station
-	probes *station
+	op      *operator.Cluster
+	outside *outside.Outside
 
 	estate  *estate.Estate
 	closing sync.Once
@@ -89,7 +89,7 @@ func New(ctx context.Context, opts Options) (lab *Lab, err error) {
 		lab.nodes = append(lab.nodes, &Node{Name: name, lab: lab, host: hostNode + i,
 			dir: filepath.Join(lab.dir, name), cg: estate.Group(filepath.Join(string(lab.cg), name))})
 	}
-	if err = lab.makeStations(); err != nil {
+	if err = lab.lookFromOutside(); err != nil {
 		return lab, err
 	}
 	for _, n := range lab.nodes {
@@ -114,10 +114,8 @@ func (l *Lab) close() error {
 			errs = append(errs, n.powerOff(context.Background()))
 		}
 	}
-	for _, s := range []*station{l.out, l.probes} {
-		if s != nil {
-			s.close()
-		}
+	if l.outside != nil {
+		l.outside.Close()
 	}
 	if l.fabric != nil {
 		l.fabric.close()

@@ -5,6 +5,8 @@ import (
 	"net"
 	"net/netip"
 	"slices"
+
+	"github.com/perdure-ha/perdure/internal/lab/outside"
 )
 
 // Names of networks that the lab treats specially or that callers often need.
@@ -54,28 +56,22 @@ func (o Options) check() error {
 		return fmt.Errorf("lab of %d nodes and %d networks: at most 64 and 8", len(o.Nodes), len(o.Networks))
 	}
 	for i, node := range o.Nodes {
-		if slices.Contains(o.Nodes[:i], node) || node == "" || node == outside || node == probePrefix {
+		if slices.Contains(o.Nodes[:i], node) || node == "" || node == outside.Client || node == outside.ProbePrefix {
 			return fmt.Errorf("lab: node name %q is empty, taken or reserved", node)
 		}
-		for _, network := range append([]string{probePrefix}, o.Networks...) {
+		for _, network := range append([]string{outside.ProbePrefix}, o.Networks...) {
 			if len(portName(node, network)) > maxInterfaceName {
 				return fmt.Errorf("lab: %s is too long for an interface name (%d)", portName(node, network), maxInterfaceName)
 			}
 		}
 	}
 	for i, network := range o.Networks {
-		if slices.Contains(o.Networks[:i], network) || network == "" || network == probePrefix {
+		if slices.Contains(o.Networks[:i], network) || network == "" || network == outside.ProbePrefix {
 			return fmt.Errorf("lab: network name %q is empty, taken or reserved", network)
 		}
 	}
 	return nil
 }
-
-// Stations on the public network that aren't nodes.
-const (
-	outside     = "client"
-	probePrefix = "probe"
-)
 
 // portName is a station's port at a network's bridge.
 func portName(station, network string) string { return station + "." + network }
@@ -97,8 +93,6 @@ func (o Options) ip(network, host int) netip.Addr {
 	}
 	return ip4(network, host)
 }
-
-func whole(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
 
 func ip4(network, host int) netip.Addr {
 	return netip.AddrFrom4([4]byte{10, 77, byte(network), byte(host)})

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/perdure-ha/perdure/internal/lab/inside"
 	"github.com/perdure-ha/perdure/internal/lab/procs"
 )
 
@@ -51,76 +52,22 @@ func (n *Node) StartPerdure(witness bool) (*Process, error) {
 	return n.Start("perdure", n.lab.opts.Perdure, "guardian")
 }
 
-// perdureProcesses finds perdure's processes on the node by their first
-// argument; role "" finds all that run for long.
-func (n *Node) perdureProcesses(role string) ([]procs.Process, error) {
-	all, err := n.processes()
-	if err != nil {
-		return nil, err
-	}
-	return procs.Perdure(all, n.lab.opts.Perdure, role), nil
-}
-
 // PerdureProcesses are guardian and daemon, or the witness.
-func (n *Node) PerdureProcesses() ([]procs.Process, error) { return n.perdureProcesses("") }
-
-func (l *Lab) signalPerdure(node, role string, s syscall.Signal) ([]procs.Process, error) {
-	n, err := l.Node(node)
-	if err != nil {
-		return nil, err
-	}
-	mine, err := n.perdureProcesses(role)
-	if err != nil {
-		return nil, err
-	}
-	if len(mine) == 0 {
-		return nil, fmt.Errorf("no perdure %s runs on %s", role, node)
-	}
-	return mine, procs.Signal(procs.IDs(mine), s)
-}
+func (n *Node) PerdureProcesses() ([]procs.Process, error) { return n.inside().Running("") }
 
 // KillDaemon ends the daemon (or witness) by SIGKILL.
 func (l *Lab) KillDaemon(_ context.Context, node string) error {
-	_, err := l.signalPerdure(node, "daemon", syscall.SIGKILL)
-	if err != nil {
-		if _, witnessErr := l.signalPerdure(node, "witness", syscall.SIGKILL); witnessErr == nil {
-			return nil
-		}
-	}
-	return err
+	return l.within(node, (*inside.Node).KillDaemon)
 }
 
 // KillGuardian ends the guardian by SIGKILL.
 func (l *Lab) KillGuardian(_ context.Context, node string) error {
-	_, err := l.signalPerdure(node, "guardian", syscall.SIGKILL)
-	return err
+	return l.within(node, func(n *inside.Node) error { return n.Signal("guardian", syscall.SIGKILL) })
 }
 
 // StopDaemon stops perdure in order and waits for its end.
 func (l *Lab) StopDaemon(ctx context.Context, node string) error {
-	n, err := l.Node(node)
-	if err != nil {
-		return err
-	}
-	mine, err := n.perdureProcesses("")
-	if err != nil {
-		return err
-	}
-	top := mine[:0:0]
-	for _, p := range mine {
-		if p.Argv[1] != "daemon" {
-			top = append(top, p)
-		}
-	}
-	if len(top) == 0 {
-		return fmt.Errorf("perdure doesn't run on %s", node)
-	}
-	for _, p := range top {
-		if err := syscall.Kill(p.PID, syscall.SIGTERM); err != nil {
-			return fmt.Errorf("stop perdure on %s: %w", node, err)
-		}
-	}
-	return n.awaitProcesses(ctx, func(ps []procs.Process) bool { return len(ps) == 0 })
+	return l.within(node, func(n *inside.Node) error { return n.Stop(ctx) })
 }
 
 // KeepStop stops perdure as for an upgrade, with the services left running.
@@ -132,7 +79,7 @@ func (l *Lab) KeepStop(ctx context.Context, node string) error {
 	if _, err := n.Perdure(ctx, "node", "stop", "--keep"); err != nil {
 		return err
 	}
-	return n.awaitProcesses(ctx, func(ps []procs.Process) bool { return len(ps) == 0 })
+	return n.inside().AwaitStopped(ctx)
 }
 
 // StartDaemon starts perdure again as the last boot did.

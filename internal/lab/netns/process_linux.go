@@ -150,20 +150,3 @@ func (n *Node) processes() ([]procs.Process, error) {
 	}
 	return all, nil
 }
-
-// awaitProcesses waits until perdure's processes on the node are as wanted.
-func (n *Node) awaitProcesses(ctx context.Context, wanted func([]procs.Process) bool) error {
-	ticker := time.NewTicker(5 * time.Millisecond)
-	defer ticker.Stop()
-	for {
-		ps, err := n.perdureProcesses("")
-		if err != nil || wanted(ps) {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return fmt.Errorf("wait for perdure on %s (%d processes): %w", n.Name, len(ps), context.Cause(ctx))
-		case <-ticker.C:
-		}
-	}
-}

@@ -7,12 +7,8 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
-	"slices"
-	"strconv"
-	"strings"
-	"syscall"
 
-	"github.com/perdure-ha/perdure/internal/lab/procs"
+	"github.com/perdure-ha/perdure/internal/lab/inside"
 	"github.com/perdure-ha/perdure/internal/lab/webserver"
 )
 
@@ -58,15 +54,15 @@ func (l *Lab) UseWeb(resource string, server webserver.Server, anywhere bool) (a
 // Starts counts the starts of the web server on all nodes in their current
 // boots.
 func (l *Lab) Starts() (int, error) {
-	starts := 0
+	all := 0
 	for _, n := range l.nodes {
-		text, err := os.ReadFile(n.site().StartsFile())
-		if err != nil && !errors.Is(err, os.ErrNotExist) {
-			return 0, fmt.Errorf("count starts on %s: %w", n.Name, err)
+		starts, err := n.inside().Starts()
+		if err != nil {
+			return 0, err
 		}
-		starts += strings.Count(string(text), "\n")
+		all += starts
 	}
-	return starts, nil
+	return all, nil
 }
 
 // site is the web server of this node as seen from outside.
@@ -74,69 +70,34 @@ func (n *Node) site() webserver.Site {
 	return webserver.Site{Node: n.Name, Dir: filepath.Join(n.RunDir(), filepath.Base(webDir))}
 }
 
-// resourceTree finds a resource's processes on a node, the main one first.
-func (l *Lab) resourceTree(node, resource string) ([]int, error) {
+// inside is the node as its own processes and files.
+func (n *Node) inside() *inside.Node {
+	return &inside.Node{Name: n.Name, Perdure: n.lab.opts.Perdure, StateDir: n.StateDir(), SavedDir: filepath.Join(n.dir, "state.saved"),
+		Resource: n.resource, Site: n.site(), Processes: n.processes}
+}
+
+// within does something inside a node.
+func (l *Lab) within(node string, do func(*inside.Node) error) error {
 	n, err := l.Node(node)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	if n.resource != resource {
-		return nil, fmt.Errorf("the lab knows no resource %q on %s, only %q", resource, node, n.resource)
-	}
-	file := n.site().Pidfile()
-	text, err := os.ReadFile(file)
-	if err != nil {
-		return nil, fmt.Errorf("find %s on %s: %w", resource, node, err)
-	}
-	pid, err := strconv.Atoi(strings.TrimSpace(string(text)))
-	if err != nil {
-		return nil, fmt.Errorf("find %s on %s: pid file %s: %w", resource, node, file, err)
-	}
-	all, err := n.processes()
-	if err != nil {
-		return nil, err
-	}
-	// The number may be an old one and belong to another machine's process now.
-	if !slices.ContainsFunc(all, func(p procs.Process) bool { return p.PID == pid }) {
-		return nil, fmt.Errorf("%s doesn't run on %s: pid %d is gone", resource, node, pid)
-	}
-	return procs.Tree(all, pid), nil
+	return do(n.inside())
 }
 
 // KillResource ends a resource's processes without warning.
 func (l *Lab) KillResource(_ context.Context, node, resource string, mainOnly bool) error {
-	pids, err := l.resourceTree(node, resource)
-	if err != nil {
-		return err
-	}
-	if mainOnly {
-		pids = pids[:1]
-	}
-	return procs.Signal(pids, syscall.SIGKILL)
+	return l.within(node, func(n *inside.Node) error { return n.Kill(resource, mainOnly) })
 }
 
 // HangResource stops a resource's processes, or continues them.
 func (l *Lab) HangResource(_ context.Context, node, resource string, hang bool) error {
-	pids, err := l.resourceTree(node, resource)
-	if err != nil {
-		return err
-	}
-	if hang {
-		return procs.Signal(pids, syscall.SIGSTOP)
-	}
-	return procs.Signal(pids, syscall.SIGCONT)
+	return l.within(node, func(n *inside.Node) error { return n.Hang(resource, hang) })
 }
 
 // HangWorkers stops a resource's processes except the main one.
 func (l *Lab) HangWorkers(_ context.Context, node, resource string) error {
-	pids, err := l.resourceTree(node, resource)
-	if err != nil {
-		return err
-	}
-	if len(pids) < 2 {
-		return fmt.Errorf("%s on %s is one process alone: it has no workers", resource, node)
-	}
-	return procs.Signal(pids[1:], syscall.SIGSTOP)
+	return l.within(node, func(n *inside.Node) error { return n.HangWorkers(resource) })
 }
 
 // FailStart makes starts of the resource fail on a node, over boots, until
@@ -146,27 +107,11 @@ func (l *Lab) FailStart(_ context.Context, node, resource string, fail bool) err
 	if err != nil {
 		return err
 	}
-	if n.resource != resource {
-		return fmt.Errorf("the lab knows no resource %q on %s, only %q", resource, node, n.resource)
-	}
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.failStart = fail
-	return n.markFailStart()
+	return n.inside().FailStart(resource, fail)
 }
 
-// markFailStart writes the file that the start command looks for, or removes
-// it.
-func (n *Node) markFailStart() error {
-	file := n.site().FailFile()
-	if n.failStart {
-		if err := os.WriteFile(file, nil, 0o600); err != nil {
-			return fmt.Errorf("make the start fail on %s: %w", n.Name, err)
-		}
-		return nil
-	}
-	if err := os.Remove(file); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return fmt.Errorf("mend the start on %s: %w", n.Name, err)
-	}
-	return nil
-}
+// markFailStart tells a new boot.
+func (n *Node) markFailStart() error { return n.inside().FailStart(n.resource, n.failStart) }

@@ -83,7 +83,7 @@ func TestPerdureFaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	daemon := func() int {
-		ps, err := n1.perdureProcesses("daemon")
+		ps, err := n1.inside().Running("daemon")
 		if err != nil || len(ps) != 1 {
 			return 0
 		}

@@ -15,7 +15,8 @@ import (
 )
 
 // WatchARP asks every node alone for the service's address, every interval
-// until ctx ends, and reports each claim. It returns after it ended.
+// until ctx ends, and reports each claim. With IPv6 it does so by neighbour
+// discovery. It returns after it ended.
 func (o *Outside) WatchARP(ctx context.Context, clock client.Clock, interval time.Duration, claim func(client.Reply)) error {
 	socket, err := o.openARP()
 	if err != nil {
@@ -42,7 +43,11 @@ func (o *Outside) openARP() (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	protocol := uint16(unix.ETH_P_ARP>>8 | unix.ETH_P_ARP&0xff<<8) // network byte order
+	protocol := uint16(unix.ETH_P_ARP)
+	if o.cfg.Service.Addr().Is6() {
+		protocol = unix.ETH_P_IPV6
+	}
+	protocol = protocol>>8 | protocol<<8 // network byte order
 	var fd int
 	err = o.probes.space.Do(func() (err error) {
 		fd, err = unix.Socket(unix.AF_PACKET, unix.SOCK_RAW|unix.SOCK_NONBLOCK|unix.SOCK_CLOEXEC, int(protocol))
@@ -69,11 +74,16 @@ type arpWatch struct {
 }
 
 func (w *arpWatch) ask(ctx context.Context, interval time.Duration) {
+	service, first := w.out.cfg.Service.Addr(), w.out.cfg.Nodes[0]
 	ticker := time.NewTicker(interval)
 	defer ticker.Stop()
 	for {
 		for _, n := range w.out.cfg.Nodes {
-			frame := client.ARPRequest(n.MAC, w.out.cfg.Nodes[0].ProbeMAC, w.out.cfg.Nodes[0].Probe, w.out.cfg.Service.Addr())
+			request := client.ARPRequest
+			if service.Is6() {
+				request = client.NDRequest
+			}
+			frame := request(n.MAC, first.ProbeMAC, first.Probe, service)
 			w.mu.Lock()
 			w.asked[n.MAC.String()] = w.clock.Now()
 			w.mu.Unlock()
@@ -89,14 +99,19 @@ func (w *arpWatch) ask(ctx context.Context, interval time.Duration) {
 }
 
 func (w *arpWatch) listen() error {
+	service := w.out.cfg.Service.Addr()
 	frame := make([]byte, 2048)
 	for {
 		size, err := w.socket.Read(frame)
 		if err != nil {
 			return err
 		}
-		claim, ok, err := client.ParseARP(frame[:size])
-		if err != nil || !ok || claim.Announced || claim.Addr != w.out.cfg.Service.Addr() {
+		parse := client.ParseARP
+		if service.Is6() {
+			parse = client.ParseND
+		}
+		claim, ok, err := parse(frame[:size])
+		if err != nil || !ok || claim.Announced || claim.Addr != service {
 			continue
 		}
 		w.mu.Lock()

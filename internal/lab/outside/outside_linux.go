@@ -43,7 +43,7 @@ type Node struct {
 // Config describes who looks at what.
 type Config struct {
 	Plug Plug
-	// Service is the protected service's address.
+	// Service is the protected service's address; all are of its family.
 	Service netip.AddrPort
 	// ClientAddrs and ClientMAC are the client's own.
 	ClientAddrs []netip.Prefix
@@ -140,12 +140,15 @@ func newStation(sysctls ...string) (*station, error) {
 	return &station{space: s, link: link}, nil
 }
 
+// whole is the prefix of one address.
+func whole(a netip.Addr) netip.Prefix { return netip.PrefixFrom(a, a.BitLen()) }
+
 // addDoor gives the prober a device whose only neighbour is one node: the
 // service's address leads there, whoever holds it.
 func (o *Outside) addDoor(i int, n Node) error {
 	link := o.probes.link
 	err := o.cfg.Plug(o.probes.space, link, Cable{Port: ProbePrefix + "." + n.Name, Device: n.Name, MAC: n.ProbeMAC,
-		Addrs: []netip.Prefix{netip.PrefixFrom(n.Probe, 32)}})
+		Addrs: []netip.Prefix{whole(n.Probe)}})
 	if err != nil {
 		return err
 	}
@@ -153,13 +156,15 @@ func (o *Outside) addDoor(i int, n Node) error {
 	if err != nil {
 		return err
 	}
-	vip := o.cfg.Service.Addr()
-	err = link.RouteAdd(&netlink.Route{LinkIndex: device.Attrs().Index, Scope: netlink.SCOPE_LINK,
-		Dst: space.IPNet(netip.PrefixFrom(vip, 32)), Src: n.Probe.AsSlice(), Priority: i + 1})
-	if err != nil {
+	vip, family := o.cfg.Service.Addr(), netlink.FAMILY_V6
+	route := &netlink.Route{LinkIndex: device.Attrs().Index, Scope: netlink.SCOPE_LINK, Dst: space.IPNet(whole(vip)), Priority: i + 1}
+	if vip.Is4() { // IPv6 takes the device's own address anyway, and refuses one that came a moment ago
+		route.Src, family = n.Probe.AsSlice(), netlink.FAMILY_V4
+	}
+	if err := link.RouteAdd(route); err != nil {
 		return fmt.Errorf("add route: %w", err)
 	}
-	err = link.NeighAdd(&netlink.Neigh{LinkIndex: device.Attrs().Index, Family: netlink.FAMILY_V4,
+	err = link.NeighAdd(&netlink.Neigh{LinkIndex: device.Attrs().Index, Family: family,
 		State: netlink.NUD_PERMANENT, IP: vip.AsSlice(), HardwareAddr: n.MAC})
 	if err != nil {
 		return fmt.Errorf("add neighbour: %w", err)

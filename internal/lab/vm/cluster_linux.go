@@ -2,8 +2,6 @@ package vm
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -102,9 +100,6 @@ func (l *Lab) Switchover(ctx context.Context, hierarchy, node string) error {
 	return err
 }
 
-// errNoCluster: a fault needs the cluster.
-var errNoCluster = errors.New("the lab has no cluster yet")
-
 // hostOf is the host where a node lives.
 func (l *Lab) hostOf(node string) (*Host, error) {
 	n, err := l.Node(node)
@@ -117,14 +112,4 @@ func (l *Lab) hostOf(node string) (*Host, error) {
 // nodesOn are the nodes that live on a host.
 func (l *Lab) nodesOn(h *Host) []*Node {
 	return slices.DeleteFunc(slices.Clone(l.nodes), func(n *Node) bool { return n.host != h })
-}
-
-// host finds a host by name.
-func (l *Lab) host(name string) (*Host, error) {
-	for _, h := range l.hosts {
-		if h.name == name {
-			return h, nil
-		}
-	}
-	return nil, fmt.Errorf("the lab has no host %q: the hosts are %v", name, l.opts.Hosts)
 }
