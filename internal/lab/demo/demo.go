@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -77,6 +78,9 @@ func run(ctx context.Context, o Options, open openStage) (err error) {
 	scenarios, err := Find(o.Faults)
 	if err != nil {
 		return err
+	}
+	if len(o.Faults) == 0 && o.Machines == "" {
+		scenarios = slices.DeleteFunc(scenarios, func(s Scenario) bool { return s.Machine })
 	}
 	if o.Live == nil {
 		o.Live = io.Discard

@@ -8,7 +8,7 @@ import (
 
 // machineScenarios are those that need a kernel and a machine of one's own.
 func machineScenarios() []Scenario {
-	return []Scenario{
+	all := []Scenario{
 		{
 			Name: "host-power-loss", Title: Text{"owner's hypervisor powered off", "稼働系のホストの電源断"},
 			Steps:  []Step{{Do: "power-off-host owner", Await: Moved}},
@@ -72,4 +72,8 @@ func machineScenarios() []Scenario {
 			Expect: stays(Span{Plus: time.Second}),
 		},
 	}
+	for i := range all {
+		all[i].Machine = true
+	}
+	return all
 }

@@ -104,6 +104,8 @@ type Scenario struct {
 	Witness bool
 	// Workers: the server must have processes beside its main one.
 	Workers bool
+	// Machine: it needs a machine of its own, and isn't on the list of others.
+	Machine bool
 	// Gate: only an address gate in the kernel can silence the node in time.
 	Gate   bool
 	Steps  []Step
