@@ -138,3 +138,6 @@ func networksOf(name string) ([]string, error) {
 	}
 	return []string{name}, nil
 }
+
+// portName is a station's port in a network.
+func portName(station, network string) string { return station + "." + network }

@@ -232,6 +232,3 @@ func (fabric *site) plug(network string, s *space.Space, link *netlink.Handle, c
 	}
 	return nil
 }
-
-// portName is a station's port in a network.
-func portName(station, network string) string { return station + "." + network }
