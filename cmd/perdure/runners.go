@@ -20,6 +20,7 @@ func runners() cli.Runners {
 		},
 		Witness: func(ctx context.Context, o cli.RunOptions) error { return daemon.Witness(ctx, config(o)) },
 		Demo:    runDemo,
+		Lab:     lab(),
 		Init:    runInit,
 		Join:    runJoin,
 		Kits:    daemon.Kits(),

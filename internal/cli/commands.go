@@ -41,6 +41,7 @@ type commands struct {
 	Guardian guardianCmd `cmd:"" group:"Run" help:"Run this node: the guardian, which starts the daemon."`
 	Witness  witnessCmd  `cmd:"" group:"Run" help:"Run this machine as a witness: it votes and hosts nothing."`
 	Demo     demoCmd     `cmd:"" group:"Run" help:"Show the main job: a cluster on this machine, one fault after another."`
+	Lab      labCmd      `cmd:"" group:"Run" help:"A cluster of virtual machines on this machine, to be looked at and broken (root, Linux)."`
 	Daemon   daemonCmd   `cmd:"" hidden:"" help:"Run the daemon; the guardian does this."`
 }
 

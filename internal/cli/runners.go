@@ -19,6 +19,8 @@ type Runners struct {
 	Demo     func(ctx context.Context, o DemoOptions) error
 	Init     func(ctx context.Context, o InitOptions) (InitResult, error)
 	Join     func(ctx context.Context, o JoinOptions) (JoinResult, error)
+	// Lab is the lab of virtual machines.
+	Lab *Lab
 	// Kits are those of this program, for when no daemon answers.
 	Kits Kits
 }

@@ -3,6 +3,7 @@ package client
 import (
 	"context"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -96,6 +97,14 @@ func (c *Client) Stalls(from time.Duration) []Stall {
 		}
 	}
 	return out
+}
+
+// Forget drops what was done before a moment, so that a client can go on for days.
+func (c *Client) Forget(before time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.attempts = slices.DeleteFunc(c.attempts, func(a Attempt) bool { return a.Done < before })
+	c.stalls = slices.DeleteFunc(c.stalls, func(s Stall) bool { return s.At+s.For < before })
 }
 
 // LastGood is the latest good reply; its Seq is zero if there was none.

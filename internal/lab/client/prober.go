@@ -2,6 +2,7 @@ package client
 
 import (
 	"context"
+	"slices"
 	"sync"
 	"time"
 )
@@ -139,6 +140,13 @@ func (p *Prober) Replies(from time.Duration) []Reply {
 		}
 	}
 	return out
+}
+
+// Forget drops what was seen before a moment, so that a prober can go on for days.
+func (p *Prober) Forget(before time.Duration) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.replies = slices.DeleteFunc(p.replies, func(r Reply) bool { return r.Done < before })
 }
 
 // Serving reports whether the node's latest short probe was answered, and why

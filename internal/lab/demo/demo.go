@@ -152,7 +152,7 @@ func write(o Options, report Report, why string) error {
 		return err
 	}
 	if len(report.Skipped) > 0 {
-		text := wrap(fmt.Sprintf(words["skipped"].In(o.Lang), strings.Join(report.Skipped, ", ")), widthAll)
+		text := Wrap(fmt.Sprintf(words["skipped"].In(o.Lang), strings.Join(report.Skipped, ", ")), widthAll)
 		if _, err := fmt.Fprintf(o.Out, "\n%s\n", text); err != nil {
 			return err
 		}

@@ -52,6 +52,9 @@ type Runner struct {
 	Timing cluster.Timing
 	// Say is told what happens, for a live line. May be nil.
 	Say func(Happening)
+	// Mend ends what a scenario broke even if it is interrupted: for a stage that
+	// stays.
+	Mend bool
 }
 
 // Happening is a moment of a run.
@@ -253,6 +256,9 @@ func (p *play) end(ctx context.Context) error {
 
 // undo ends what is still broken, in reverse.
 func (p *play) undo(ctx context.Context) error {
+	if p.Mend {
+		ctx = context.WithoutCancel(ctx)
+	}
 	var errs []error
 	for _, f := range slices.Backward(p.open) {
 		p.say(f.String())
@@ -265,6 +271,15 @@ func (p *play) undo(ctx context.Context) error {
 	}
 	p.open = nil
 	return errors.Join(errs...)
+}
+
+// End is what ends a fault; ok is false if nothing needs to.
+func End(f fault.Fault) (end fault.Fault, ok bool) {
+	open := undone(nil, f)
+	if len(open) == 0 {
+		return end, false
+	}
+	return open[0], true
 }
 
 // undone returns what will have to be done to end all faults, after f too.

@@ -2,6 +2,7 @@ package demo
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/perdure-ha/perdure/internal/lab/client"
@@ -49,16 +50,23 @@ type Equipment struct {
 }
 
 // playable reports whether a stage has all that a scenario needs.
-func playable(stage Stage, s Scenario) bool {
+func playable(stage Stage, s Scenario) bool { return hindrance(stage, s) == Text{} }
+
+// hindrance says what a stage lacks for a scenario; empty: nothing.
+func hindrance(stage Stage, s Scenario) Text {
 	has := stage.Has()
-	if s.Workers && !has.Workers || s.Gate && !has.Gate {
-		return false
+	switch {
+	case s.Workers && !has.Workers:
+		return words["no-workers"]
+	case s.Gate && !has.Gate:
+		return words["no-gate"]
 	}
 	for _, step := range s.Steps {
 		f, err := fault.Parse(step.Do)
 		if err == nil && !fault.Can(stage, f) {
-			return false
+			lacks := words["no-means"]
+			return Text{fmt.Sprintf(lacks.EN, f.Kind), fmt.Sprintf(lacks.JA, f.Kind)}
 		}
 	}
-	return true
+	return Text{}
 }

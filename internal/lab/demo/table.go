@@ -41,6 +41,22 @@ var words = map[string]Text{
 	"confined": {"Nodes are processes on loopback addresses, without a virtual address: %v.", "ノードはループバックアドレス上のプロセスとして動作し、仮想アドレスはありません: %v"},
 	"skipped": {"Not here, because these need root, network namespaces and nftables (sudo make demo): %s.",
 		"root 権限、ネットワーク名前空間、nftables が必要なため省略 (sudo make demo): %s"},
+	// Why a scenario can't be played on a stage, and what is said of several rounds.
+	"no-workers": {"the server has no processes beside its main one", "サーバーに子プロセスがないため"},
+	"no-gate":    {"these kernels have no address gate", "カーネルにアドレスゲートがないため"},
+	"no-means":   {"%s is not possible here", "%s を実行できないため"},
+	"no-witness": {"it needs two nodes and a witness", "2 ノードとウィットネスが必要"},
+	"not-three":  {"it needs three nodes without a witness", "ウィットネスなしの 3 ノードが必要"},
+	"few-votes":  {"it needs three votes", "3 票が必要"},
+	"not-here":   {"Not on this lab (perdure lab run --list says why): %s.", "このラボでは省略 (理由: perdure lab run --list): %s"},
+	"stopped":    {"Stopped: the cluster isn't whole.", "クラスターが回復していないため中断しました。"},
+	"round":      {"round %d of %d", "%d/%d 回目"},
+	"runs":       {"runs", "回数"},
+	"survived":   {"survived", "合格"},
+	"median":     {"median", "中央値"},
+	"longest":    {"longest", "最長"},
+	"rounds":     {"%d of %d rounds were played.", "%d/%d 回を実行しました。"},
+
 	"kept":           {"logs and state of the nodes: %s", "ノードのログと状態: %s"},
 	"stay":           {"The cluster stays up until Ctrl-C. Each script runs perdure on its node:", "クラスターは Ctrl-C まで動作します。各スクリプトはそのノードで perdure を実行します:"},
 	"try-status":     {"see it live", "状態の監視"},
@@ -119,8 +135,8 @@ func cell(text string, width int, right bool) string {
 	return text + blanks
 }
 
-// wrap breaks text at blanks into lines of at most width cells.
-func wrap(text string, width int) string {
+// Wrap breaks text at blanks into lines of at most width cells.
+func Wrap(text string, width int) string {
 	var lines []string
 	line := ""
 	for _, word := range strings.Fields(text) {

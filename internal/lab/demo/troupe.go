@@ -36,7 +36,10 @@ func (t *troupe) stage(ctx context.Context, witness bool) (Stage, error) {
 // playOne plays a scenario on the current stage. That it can't be played to its
 // end is part of the result; an error is returned only when ctx ended.
 func (t *troupe) playOne(ctx context.Context, s Scenario, say func(Happening)) (Result, error) {
-	runner := Runner{Stage: t.current, Timing: t.options.timing(), Say: say}
+	return playScenario(ctx, Runner{Stage: t.current, Timing: t.options.timing(), Say: say}, s)
+}
+
+func playScenario(ctx context.Context, runner Runner, s Scenario) (Result, error) {
 	result, err := runner.Run(ctx, s)
 	if ctx.Err() != nil {
 		return result, context.Cause(ctx)

@@ -109,7 +109,7 @@ func (s *vmStage) Enter() ([]string, error) {
 	}
 	var commands []string
 	for _, n := range s.nodes {
-		commands = append(commands, self+" lab ssh "+n+" --")
+		commands = append(commands, self+" lab ssh "+n+" perdure")
 	}
 	return commands, nil
 }

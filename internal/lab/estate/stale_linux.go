@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -64,23 +65,25 @@ func startTime(pid int) (uint64, error) {
 	return p.Start, err
 }
 
+// Stale finds in a directory what labs of dead processes left.
+func Stale(dir string) ([]string, error) {
+	all, err := filepath.Glob(filepath.Join(dir, namePrefix+"*"))
+	return slices.DeleteFunc(all, func(path string) bool { return Alive(filepath.Base(path)) }), err
+}
+
 // RemoveStale removes what labs of dead processes left: their processes,
 // cgroups and directories.
 func RemoveStale(cgroups, dirs string) error {
 	var errs []error
-	groups, err := filepath.Glob(filepath.Join(cgroups, namePrefix+"*"))
+	groups, err := Stale(cgroups)
 	errs = append(errs, err)
 	for _, path := range groups {
-		if !Alive(filepath.Base(path)) {
-			errs = append(errs, destroy(Group(path)))
-		}
+		errs = append(errs, destroy(Group(path)))
 	}
-	left, err := filepath.Glob(filepath.Join(dirs, namePrefix+"*"))
+	left, err := Stale(dirs)
 	errs = append(errs, err)
 	for _, path := range left {
-		if !Alive(filepath.Base(path)) {
-			errs = append(errs, os.RemoveAll(path))
-		}
+		errs = append(errs, os.RemoveAll(path))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("remove what an earlier lab left: %w", err)

@@ -81,7 +81,7 @@ func New(ctx context.Context, opts Options) (lab *Lab, err error) {
 	if err := Usable(opts.Kind); err != nil {
 		return nil, err
 	}
-	if err := enoughMemory(opts); err != nil {
+	if err := Room(opts); err != nil {
 		return nil, err
 	}
 	// One root serves every kind.
@@ -207,7 +207,26 @@ func makeDisk(ctx context.Context, path string) error {
 	return nil
 }
 
-// enoughMemory refuses a lab that would make the machine swap or kill.
+// Room refuses a lab that would make the machine swap or kill, or fill its disk.
+func Room(o Options) error {
+	o = o.withDefaults()
+	if err := enoughMemory(o); err != nil {
+		return err
+	}
+	var fs syscall.Statfs_t
+	if err := syscall.Statfs(os.TempDir(), &fs); err != nil {
+		return fmt.Errorf("look for free space in %s: %w", os.TempDir(), err)
+	}
+	// Disks are mostly holes; a saved state and a snapshot may come beside each.
+	free, need := fs.Bavail*uint64(fs.Bsize)>>20, uint64(len(o.Nodes)*diskMiB)
+	if free < need {
+		return fmt.Errorf("a lab of %d machines may need %d MiB in %s, and %d MiB are free: free some, or name another place by TMPDIR",
+			len(o.Nodes), need, os.TempDir(), free)
+	}
+	return nil
+}
+
+// enoughMemory refuses what wouldn't fit in memory.
 func enoughMemory(o Options) error {
 	var info syscall.Sysinfo_t
 	if err := syscall.Sysinfo(&info); err != nil {

@@ -271,40 +271,65 @@ type Terminal struct {
 // Attach runs a program with a terminal and returns its exit status. In is read
 // until the program ended and one more read returned.
 func (c *Client) Attach(ctx context.Context, t Terminal, argv ...string) (int, error) {
-	k, err := c.begin(request{Op: opRun, Argv: argv, Terminal: &t.Size})
+	return c.attend(ctx, request{Op: opRun, Argv: argv, Terminal: &t.Size}, t, func(r reply) { _, _ = t.Out.Write(r.Out) })
+}
+
+// Streams are a program's, as in a pipeline.
+type Streams struct {
+	In       io.Reader
+	Out, Err io.Writer
+}
+
+// Pipe runs a program without a terminal and returns its exit status. In is read as
+// in Attach.
+func (c *Client) Pipe(ctx context.Context, s Streams, argv ...string) (int, error) {
+	return c.attend(ctx, request{Op: opRun, Argv: argv}, Terminal{In: s.In}, func(r reply) {
+		_, _ = s.Out.Write(r.Out)
+		_, _ = s.Err.Write(r.Err)
+	})
+}
+
+// attend runs a program with somebody at it.
+func (c *Client) attend(ctx context.Context, q request, t Terminal, take func(reply)) (int, error) {
+	k, err := c.begin(q)
 	if err != nil {
 		return 0, err
 	}
-	go func() {
-		buf := make([]byte, 4096)
-		for {
-			n, err := t.In.Read(buf)
-			if n > 0 && k.send(request{Op: opInput, Target: k.id, Data: buf[:n]}) != nil {
-				return
-			}
-			if err != nil {
-				_ = k.send(request{Op: opInput, Target: k.id, End: true})
-				return
-			}
-		}
-	}()
-	ended := make(chan struct{})
-	defer close(ended)
+	attending, leave := context.WithCancel(ctx)
+	defer leave()
+	go k.pump(attending, t.In)
 	go func() {
 		for {
 			select {
 			case size := <-t.Sizes:
 				_ = k.send(request{Op: opResize, Target: k.id, Terminal: &size})
-			case <-ended:
+			case <-attending.Done():
 				return
 			}
 		}
 	}()
-	got, err := k.last(ctx, func(r reply) { _, _ = t.Out.Write(r.Out) })
+	got, err := k.last(ctx, take)
 	if err != nil {
-		return 0, fmt.Errorf("run %s on %s: %w", strings.Join(argv, " "), c.name, err)
+		return 0, fmt.Errorf("run %s on %s: %w", strings.Join(q.Argv, " "), c.name, err)
 	}
 	return got.Code, nil
+}
+
+// pump gives a program its input, each part when the one before was taken.
+func (k *call) pump(ctx context.Context, in io.Reader) {
+	buf := make([]byte, 16<<10)
+	for {
+		n, err := in.Read(buf)
+		if n > 0 {
+			if _, err := k.ask(ctx, request{Op: opInput, Target: k.id, Data: buf[:n]}); err != nil {
+				return
+			}
+		}
+		if err != nil {
+			_, _ = k.ask(ctx, request{Op: opInput, Target: k.id, End: true})
+			return
+		}
+	}
 }
 
 // Start starts a program that runs until somebody ends it; its output is added to

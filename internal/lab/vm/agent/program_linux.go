@@ -15,12 +15,20 @@ import (
 
 // program is something that a request runs.
 type program struct {
-	cmd *exec.Cmd
+	// input waits to be written. It is closed when the program has ended.
+	input chan request
+	// started is closed when cmd, in and terminal are set, or never will be.
+	started chan struct{}
+	cmd     *exec.Cmd
 	// in is its standard input, or the other side of its terminal.
 	in io.WriteCloser
 	// terminal is set if it has one.
 	terminal *os.File
 }
+
+// mostInput is how many requests with input may wait for a program that doesn't
+// read. Whoever sends waits for each reply, so that there is hardly ever a second.
+const mostInput = 16
 
 // command prepares a program of the node: it belongs to what a freeze stops.
 func (g *guest) command(argv []string) (*exec.Cmd, func(), error) {
@@ -44,26 +52,25 @@ func (g *guest) run(q request) (code int, err error) {
 		return 0, err
 	}
 	defer release()
-	p := &program{cmd: cmd}
 	if q.Terminal != nil {
-		return g.runAtTerminal(q, p)
+		return g.runAtTerminal(q, cmd)
 	}
 	cmd.Stdout = &output{g: g, id: q.ID}
 	cmd.Stderr = &output{g: g, id: q.ID, isErr: true}
-	if p.in, err = cmd.StdinPipe(); err != nil {
+	in, err := cmd.StdinPipe()
+	if err != nil {
 		return 0, err
 	}
 	if err := cmd.Start(); err != nil {
 		return 0, err
 	}
-	g.hold(q.ID, p)
-	defer g.release(q.ID)
 	if len(q.Data) > 0 {
-		_, _ = p.in.Write(q.Data) // a program need not read
+		_, _ = in.Write(q.Data) // a program need not read
 	}
 	if q.End {
-		_ = p.in.Close()
+		_ = in.Close()
 	}
+	g.begun(q.ID, cmd, in, nil)
 	return exitCode(cmd.Wait())
 }
 
@@ -79,31 +86,29 @@ func exitCode(err error) (int, error) {
 }
 
 // runAtTerminal gives the program a terminal of its own.
-func (g *guest) runAtTerminal(q request, p *program) (code int, err error) {
+func (g *guest) runAtTerminal(q request, cmd *exec.Cmd) (code int, err error) {
 	side, name, err := openTerminal()
 	if err != nil {
 		return 0, err
 	}
 	defer side.Close()
-	p.in, p.terminal = side, side
 	resize(side, *q.Terminal)
 	tty, err := os.OpenFile(name, os.O_RDWR|unix.O_NOCTTY, 0)
 	if err != nil {
 		return 0, err
 	}
-	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = tty, tty, tty
-	p.cmd.Env = append(os.Environ(), "TERM=xterm")
-	p.cmd.SysProcAttr.Setctty = true
-	err = p.cmd.Start()
+	cmd.Stdin, cmd.Stdout, cmd.Stderr = tty, tty, tty
+	cmd.Env = append(os.Environ(), "TERM=xterm")
+	cmd.SysProcAttr.Setctty = true
+	err = cmd.Start()
 	tty.Close()
 	if err != nil {
 		return 0, err
 	}
-	g.hold(q.ID, p)
-	defer g.release(q.ID)
+	g.begun(q.ID, cmd, side, side)
 	var copying sync.WaitGroup
 	copying.Go(func() { _, _ = io.Copy(&output{g: g, id: q.ID}, side) }) // ends with the last program at the terminal
-	code, err = exitCode(p.cmd.Wait())
+	code, err = exitCode(cmd.Wait())
 	copying.Wait()
 	return code, err
 }
@@ -152,38 +157,77 @@ func (g *guest) start(q request) (pid int, err error) {
 // steer gives input to what runs, or ends it.
 func (g *guest) steer(q request) {
 	g.mu.Lock()
+	defer g.mu.Unlock()
 	p := g.running[q.Target]
-	g.mu.Unlock()
-	if p == nil {
-		return
-	}
-	switch q.Op {
-	case opResize:
+	switch {
+	case q.Op == opInput:
+		if p != nil {
+			select {
+			case p.input <- q:
+				return
+			default:
+			}
+		}
+		g.send(reply{ID: q.ID, Last: true, Failure: "the program takes no input"})
+	case p == nil || p.cmd == nil:
+	case q.Op == opResize:
 		if p.terminal != nil && q.Terminal != nil {
 			resize(p.terminal, *q.Terminal)
 		}
-	case opStop:
+	case q.Op == opStop:
 		_ = syscall.Kill(-p.cmd.Process.Pid, syscall.SIGKILL) // its session
-	case opInput:
-		if len(q.Data) > 0 {
-			_, _ = p.in.Write(q.Data)
-		}
-		if q.End && p.terminal == nil {
-			_ = p.in.Close()
-		}
 	}
 }
 
-func (g *guest) hold(id uint64, p *program) {
+// hold makes room for a program that is about to be started, so that no input is
+// lost that comes before.
+func (g *guest) hold(id uint64) {
+	p := &program{input: make(chan request, mostInput), started: make(chan struct{})}
+	g.mu.Lock()
+	g.running[id] = p
+	g.mu.Unlock()
+	go g.feed(p)
+}
+
+// begun says that the program of a request runs.
+func (g *guest) begun(id uint64, cmd *exec.Cmd, in io.WriteCloser, terminal *os.File) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.running[id] = p
+	p := g.running[id]
+	p.cmd, p.in, p.terminal = cmd, in, terminal
+	close(p.started)
 }
 
 func (g *guest) release(id uint64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
+	p := g.running[id]
 	delete(g.running, id)
+	close(p.input)
+	if p.cmd == nil {
+		close(p.started)
+	}
+}
+
+// feed writes input beside everything else, because a program need not read. The
+// reply comes when it was taken.
+func (g *guest) feed(p *program) {
+	<-p.started
+	for q := range p.input {
+		r := reply{ID: q.ID, Last: true}
+		if p.in == nil {
+			r.Failure = "the program was not started"
+			g.send(r)
+			continue
+		}
+		if _, err := p.in.Write(q.Data); err != nil {
+			r.Failure = err.Error()
+		}
+		if q.End && p.terminal == nil {
+			_ = p.in.Close()
+		}
+		g.send(r)
+	}
 }
 
 // output sends what a program prints.

@@ -54,6 +54,12 @@ func (g *guest) serve(stream io.ReadWriter) error {
 		case opInput, opResize, opStop:
 			// In the order in which they come.
 			g.steer(q)
+		case opRun:
+			g.hold(q.ID)
+			go func() {
+				defer g.release(q.ID)
+				g.do(q)
+			}()
 		default:
 			go g.do(q)
 		}

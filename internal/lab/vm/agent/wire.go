@@ -13,7 +13,7 @@ import (
 
 // Version of the stream. Both sides are of one build; a guest left over from
 // another one says so.
-const Version = 1
+const Version = 2
 
 const (
 	// maxLine bounds a line in bytes.
@@ -28,7 +28,7 @@ type op string
 const (
 	opRun    op = "run"    // to its end, with output as it comes
 	opStart  op = "start"  // and let it run; the output goes to a file
-	opInput  op = "input"  // more for the standard input of what runs
+	opInput  op = "input"  // more for the standard input of what runs; the reply comes when it was taken
 	opResize op = "resize" // of its terminal
 	opStop   op = "stop"   // what runs
 	opWrite  op = "write"  // a file
