@@ -19,7 +19,7 @@ func lab() *cli.Lab {
 				return err
 			}
 			c := keeper.Config{Kind: o.Kind, Nodes: o.Nodes, Witness: o.Witness, Watchdog: o.Watchdog, Systemd: o.Systemd,
-				Detection: o.Detection, Keep: o.Keep}
+				Detection: o.Detection, Keep: o.Keep, Lang: o.Lang}
 			return keeper.Up(ctx, person(o.LabOptions), c, self, o.Foreground)
 		},
 		Status: func(ctx context.Context, o cli.LabOptions) error { return keeper.Status(ctx, person(o)) },

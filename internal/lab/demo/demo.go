@@ -40,6 +40,8 @@ type Options struct {
 	Watchdog bool
 	// IPv6 has the service and the comm paths speak IPv6, in namespaces.
 	IPv6 bool
+	// Say is told what a stage of machines is being made of; may be nil.
+	Say func(string)
 	// Confined asks for what an ordinary user can have, also as root.
 	Confined bool
 }

@@ -41,6 +41,10 @@ var words = map[string]Text{
 	"confined": {"Nodes are processes on loopback addresses, without a virtual address: %v.", "ノードはループバックアドレス上のプロセスとして動作し、仮想アドレスはありません: %v"},
 	"skipped": {"Not here, because these need root, network namespaces and nftables (sudo make demo): %s.",
 		"root 権限、ネットワーク名前空間、nftables が必要なため省略 (sudo make demo): %s"},
+	"founds":   {"nodes join one by one", "ノードの参加"},
+	"protects": {"the service is brought up", "サービスの起動"},
+	"awaits":   {"all nodes are to be whole", "全ノードの準備待ち"},
+
 	// Why a scenario can't be played on a stage, and what is said of several rounds.
 	"no-workers": {"the server has no processes beside its main one", "サーバーに子プロセスがないため"},
 	"no-gate":    {"these kernels have no address gate", "カーネルにアドレスゲートがないため"},

@@ -13,11 +13,17 @@ import (
 )
 
 const (
-	// vmBuildWait bounds the building of a cluster of machines, images apart.
-	vmBuildWait = 5 * time.Minute
+	// vmBuildWait bounds the building of a cluster of machines, images apart: half a
+	// minute alone, ten times that on two cores that run other machines too.
+	vmBuildWait = 10 * time.Minute
 	// vmSlack is what emulated machines on a small host add to an outage: the same
 	// start of address and server takes that much longer.
 	vmSlack = 2 * time.Second
+	// vmAsk and vmProbe are the time between two requests of the outside client, and
+	// between two probes of a door. At the usual 10 and 20 ms three guests on two
+	// cores did little else than answer, and a status took longer than 5 s.
+	vmAsk   = 25 * time.Millisecond
+	vmProbe = 100 * time.Millisecond
 )
 
 // vmStage is a cluster of virtual machines.
@@ -59,19 +65,30 @@ func VMStage(ctx context.Context, lab *vm.Lab, o Options, hosts []string, witnes
 			err = errors.Join(err, s.Close())
 		}
 	}()
+	say := o.Say
+	if say == nil {
+		say = func(string) {}
+	}
+	say(words["founds"].In(o.Lang))
 	if err := lab.BuildCluster(ctx, vm.ClusterOptions{Detection: o.Detection, Witness: witness}); err != nil {
 		return nil, err
 	}
+	// Who joined last may not have learned the state yet, and then takes no commands.
+	if err := lab.Operator().AwaitWhole(ctx, func(err error) { say(words["founds"].In(o.Lang) + ": " + err.Error()) }); err != nil {
+		return nil, err
+	}
+	say(words["protects"].In(o.Lang))
 	if err := lab.Protect(ctx, Hierarchy, Server, hosts); err != nil {
 		return nil, err
 	}
 	clock := client.NewClock()
-	s.client = client.Start(client.Config{Clock: clock, Dial: lab.Outside().Dial})
-	s.prober = client.StartProber(client.ProberConfig{Clock: clock, Doors: lab.Outside().Doors()})
+	s.client = client.Start(client.Config{Clock: clock, Dial: lab.Outside().Dial, Interval: vmAsk})
+	s.prober = client.StartProber(client.ProberConfig{Clock: clock, Doors: lab.Outside().Doors(), Interval: vmProbe})
 	watch, stop := context.WithCancel(context.Background())
 	s.stopARP = stop
 	go func() { s.watching <- lab.Outside().WatchARP(watch, clock, arpInterval, s.prober.Add) }()
-	return s, s.Ready(ctx, nil)
+	say(words["awaits"].In(o.Lang))
+	return s, s.Ready(ctx, func(err error) { say(words["awaits"].In(o.Lang) + ": " + err.Error()) })
 }
 
 // Has says what guests have: a server of several processes, and a gate if their

@@ -3,6 +3,7 @@ package keeper
 import (
 	"errors"
 
+	"github.com/perdure-ha/perdure/internal/kit"
 	"github.com/perdure-ha/perdure/internal/message"
 )
 
@@ -47,6 +48,14 @@ func (f *Failure) err() error {
 	m := message.New(f.Code, args...)
 	if f.Meant != "" {
 		return m.Wrap(message.New(message.DidYouMean, f.Meant))
+	}
+	return m
+}
+
+// near adds the name that was probably meant.
+func near(m *message.Error, name string, known []string) error {
+	if meant := kit.Nearest(name, known); meant != "" && meant != name {
+		return m.Wrap(message.New(message.DidYouMean, meant))
 	}
 	return m
 }

@@ -25,6 +25,8 @@ type Config struct {
 	Detection time.Duration `json:"detection,omitempty"`
 	// Keep leaves the logs at the end.
 	Keep bool `json:"keep,omitempty"`
+	// Lang is the language of what is said on the way up.
+	Lang string `json:"lang,omitempty"`
 }
 
 // The bounds of a lab. More than seven machines fit on hardly any small computer,

@@ -10,7 +10,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/perdure-ha/perdure/internal/kit"
 	"github.com/perdure-ha/perdure/internal/lab/client"
 	"github.com/perdure-ha/perdure/internal/lab/demo"
 	"github.com/perdure-ha/perdure/internal/lab/fault"
@@ -71,7 +70,8 @@ func openMachines(ctx context.Context, binary string, c Config, say func(Progres
 	}
 	say(Progress{Phase: Forms, Fraction: -1, Left: -1})
 	_, hosts, witness := c.Names()
-	stage, err := demo.VMStage(ctx, lab, demo.Options{Detection: c.Detection, Lang: message.English}, hosts, witness)
+	stage, err := demo.VMStage(ctx, lab, demo.Options{Detection: c.Detection, Lang: c.Lang,
+		Say: func(step string) { say(Progress{Phase: Forms, Step: step, Fraction: -1, Left: -1}) }}, hosts, witness)
 	if err != nil {
 		return nil, err // it closed the lab
 	}
@@ -271,14 +271,6 @@ func (m *machines) prepareFault(text, lang string) (Act, error) {
 		}
 		return nil
 	}, nil
-}
-
-// near adds the name that was probably meant.
-func near(m *message.Error, name string, known []string) error {
-	if meant := kit.Nearest(name, known); meant != "" && meant != name {
-		return m.Wrap(message.New(message.DidYouMean, meant))
-	}
-	return m
 }
 
 func (m *machines) node(name string) (*vm.Node, error) {

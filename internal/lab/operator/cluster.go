@@ -28,6 +28,9 @@ type Cluster struct {
 	Witness string
 	// Detection is the detection time; 0 leaves the default.
 	Detection time.Duration
+	// Patience bounds one question for the status; 0 for what is enough where
+	// machines are fast.
+	Patience time.Duration
 	// Start starts perdure on a node that is in the cluster now.
 	Start func(ctx context.Context, node Node) error
 
@@ -113,7 +116,7 @@ func (c *Cluster) Member(ctx context.Context, not Node) (Node, error) {
 		if n == not || !n.On() {
 			continue
 		}
-		asking, cancel := context.WithTimeout(ctx, statusWait)
+		asking, cancel := context.WithTimeout(ctx, c.patience())
 		_, err := n.Perdure(asking, "status", "--json")
 		cancel()
 		if err == nil {

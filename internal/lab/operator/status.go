@@ -15,7 +15,7 @@ import (
 )
 
 const (
-	// statusWait bounds one question for the status.
+	// statusWait bounds one question for the status, if a cluster says nothing else.
 	statusWait = 5 * time.Second
 	// pollInterval is the time between two questions.
 	pollInterval = 50 * time.Millisecond
@@ -49,7 +49,7 @@ type nodeStatus struct {
 // whole reports whether a node sees a cluster to which nothing is wanting: it is
 // safe and every node that is on is in it. The error says what is wanting.
 func (c *Cluster) whole(ctx context.Context, n Node) error {
-	ctx, cancel := context.WithTimeout(ctx, statusWait)
+	ctx, cancel := context.WithTimeout(ctx, c.patience())
 	defer cancel()
 	text, err := n.Perdure(ctx, "status", "--json")
 	if err != nil {
@@ -72,6 +72,14 @@ func (c *Cluster) whole(ctx context.Context, n Node) error {
 		}
 	}
 	return nil
+}
+
+// patience bounds one question for the status.
+func (c *Cluster) patience() time.Duration {
+	if c.Patience == 0 {
+		return statusWait
+	}
+	return c.Patience
 }
 
 // AwaitWhole waits until every node that is on sees a whole cluster. wanting, if
@@ -103,7 +111,7 @@ func (c *Cluster) wholeForAll(ctx context.Context) error {
 // awaitAnswer waits until perdure on the node answers its command line.
 func (c *Cluster) awaitAnswer(ctx context.Context, n Node) error {
 	return poll(ctx, "perdure on "+n.NodeName(), func() error {
-		asking, cancel := context.WithTimeout(ctx, statusWait)
+		asking, cancel := context.WithTimeout(ctx, c.patience())
 		defer cancel()
 		_, err := n.Perdure(asking, "status", "--json")
 		return err

@@ -20,7 +20,7 @@ type ClusterOptions struct {
 // BuildCluster makes one cluster of all nodes. Later boots start perdure by
 // themselves.
 func (l *Lab) BuildCluster(ctx context.Context, o ClusterOptions) error {
-	l.op = &operator.Cluster{Witness: o.Witness, Detection: o.Detection, Start: func(ctx context.Context, n operator.Node) error {
+	l.op = &operator.Cluster{Witness: o.Witness, Detection: o.Detection, Patience: actWait, Start: func(ctx context.Context, n operator.Node) error {
 		node := n.(*Node)
 		node.mu.Lock()
 		defer node.mu.Unlock()

@@ -58,15 +58,9 @@ func Make(ctx context.Context, opts Options) (Images, error) {
 	if opts.Progress == nil {
 		opts.Progress = func(Progress) {}
 	}
-	if opts.Dir == "" {
-		opts.Dir = defaultDir
-		if dir := os.Getenv("PERDURE_LAB_CACHE"); dir != "" {
-			opts.Dir = dir
-		}
-	}
-	dir, err := filepath.Abs(opts.Dir)
+	dir, err := opts.dir()
 	if err != nil {
-		return Images{}, fmt.Errorf("find the cache: %w", err)
+		return Images{}, err
 	}
 	in, err := collect(ctx, wanted)
 	if err != nil {
@@ -177,4 +171,37 @@ func (b builder) build(ctx context.Context, wanted []Kind) error {
 		return err
 	}
 	return m.save(b.out)
+}
+
+// Find is the images for what opts says if they are there; it builds nothing.
+func Find(ctx context.Context, opts Options) (Images, error) {
+	wanted, err := normalize(opts.Kinds)
+	if err != nil {
+		return Images{}, err
+	}
+	in, err := collect(ctx, wanted)
+	if err != nil {
+		return Images{}, err
+	}
+	dir, err := opts.dir()
+	if err != nil {
+		return Images{}, err
+	}
+	return cache{dir: dir}.find(in, wanted)
+}
+
+// dir is where the cache is.
+func (o Options) dir() (string, error) {
+	dir := o.Dir
+	if dir == "" {
+		dir = defaultDir
+		if named := os.Getenv("PERDURE_LAB_CACHE"); named != "" {
+			dir = named
+		}
+	}
+	dir, err := filepath.Abs(dir)
+	if err != nil {
+		return "", fmt.Errorf("find the cache: %w", err)
+	}
+	return dir, nil
 }

@@ -1,0 +1,115 @@
+package keeper
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/perdure-ha/perdure/internal/lab/estate"
+	"github.com/perdure-ha/perdure/internal/lab/procs"
+	"github.com/perdure-ha/perdure/internal/lab/vm"
+	"github.com/perdure-ha/perdure/internal/lab/vm/image"
+)
+
+// commander runs commands of a perdure that was just built.
+type commander struct {
+	binary string
+	env    []string
+}
+
+func (c commander) run(t *testing.T, want int, args ...string) string {
+	t.Helper()
+	cmd := exec.CommandContext(t.Context(), c.binary, args...)
+	cmd.Env = c.env
+	var out, live bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &live
+	began := time.Now()
+	err := cmd.Run()
+	t.Logf("%s: %.1f s", strings.Join(args, " "), time.Since(began).Seconds())
+	if code := cmd.ProcessState.ExitCode(); code != want {
+		t.Errorf("perdure %s: status %d (%v), want %d\n%s%s", strings.Join(args, " "), code, err, want, live.String(), out.String())
+	}
+	return out.String()
+}
+
+// TestWholeLab is the life of a lab as a person has it.
+func TestWholeLab(t *testing.T) {
+	if testing.Short() {
+		t.Skip("SKIPPED: -short")
+	}
+	needRoot(t)
+	if err := vm.Usable(vm.UML); err != nil {
+		t.Skipf("SKIPPED: no virtual machines here: %v", err)
+	}
+	if _, err := image.Find(t.Context(), image.Options{}); err != nil {
+		t.Skipf("SKIPPED: images were not built (perdure lab up does): %v", err)
+	}
+	dir := t.TempDir()
+	at := place(filepath.Join(dir, "lab"))
+	c := commander{filepath.Join(dir, "perdure"), append(os.Environ(), "PERDURE_LAB_DIR="+string(at), "TMPDIR="+dir, "LANG=C", "CGO_ENABLED=0")}
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", c.binary, "../../../cmd/perdure")
+	build.Env = c.env
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build perdure: %v\n%s", err, out)
+	}
+	ended := false
+	t.Cleanup(func() {
+		if !ended {
+			_ = exec.Command("/usr/bin/env", append([]string{"PERDURE_LAB_DIR=" + string(at), "TMPDIR=" + dir, c.binary}, "lab", "down")...).Run()
+		}
+	})
+
+	if out := c.run(t, 0, "lab", "up"); !strings.Contains(out, "perdure lab ssh n1") || t.Failed() {
+		t.Fatalf("up says: %s", out)
+	}
+	who, err := at.read()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if out := c.run(t, 1, "lab", "up"); out != "" {
+		t.Errorf("a second lab: %s", out)
+	}
+	if out := c.run(t, 0, "lab", "ssh", "n1", "uname", "-r"); !strings.HasPrefix(out, "6.") {
+		t.Errorf("the kernel of n1: %q", out)
+	}
+	c.run(t, 7, "lab", "ssh", "n1", "exit 7")
+	if out := c.run(t, 0, "lab", "run", "power-loss", "--json"); !strings.Contains(out, `"survived": true`) {
+		t.Errorf("power-loss: %s", out)
+	}
+	c.run(t, 1, "lab", "run", "power-los")
+	var look Look
+	if err := json.Unmarshal([]byte(c.run(t, 0, "lab", "status", "--json")), &look); err != nil || len(look.Nodes) != 3 || look.Service == nil || look.Service.Node == "" {
+		t.Errorf("status: %+v: %v", look, err)
+	}
+	c.run(t, 0, "lab", "down")
+	ended = true
+	c.run(t, 0, "lab", "down")
+
+	// Nothing stays.
+	if _, err := os.Stat(string(at)); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the keeper's directory: %v", err)
+	}
+	if who.alive() {
+		t.Errorf("the keeper, process %d, lives", who.PID)
+	}
+	running, err := procs.Marked(func(entry string) bool { return entry == "PERDURE_LAB_DIR="+string(at) })
+	if err != nil || len(running) > 0 {
+		t.Errorf("still running: %v (%v)", running, err) // with them the namespaces, which have no names
+	}
+	mount, err := estate.Mount()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, parent := range []string{mount, dir} {
+		if left, err := filepath.Glob(filepath.Join(parent, filepath.Base(who.Dir))); err != nil || len(left) > 0 {
+			t.Errorf("left: %v (%v)", left, err)
+		}
+	}
+}
