@@ -59,3 +59,11 @@ func near(m *message.Error, name string, known []string) error {
 	}
 	return m
 }
+
+// failed: a lab couldn't be made. Messages of the catalogue stay what they are.
+func failed(f *Failure) error {
+	if f != nil && f.Code == "" {
+		return message.New(message.LabFailed, f.Text)
+	}
+	return f.err()
+}

@@ -204,14 +204,6 @@ func interrupted(at place, p Person) error {
 	return message.New(message.LabInterrupted)
 }
 
-// failed: a lab couldn't be made. Messages of the catalogue stay what they are.
-func failed(f *Failure) error {
-	if f != nil && f.Code == "" {
-		return message.New(message.LabFailed, f.Text)
-	}
-	return f.err()
-}
-
 // awaitSocket waits until the keeper answers.
 func (p place) awaitSocket(ctx context.Context, died chan error) error {
 	ctx, cancel := context.WithTimeout(ctx, socketWait)
