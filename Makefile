@@ -8,6 +8,7 @@ SEEDS     ?= $(if $(SEED),1,1000)
 SEED      ?=
 TESTFLAGS ?=
 BENCH_ARGS ?=
+LAB       ?= qemu
 PACKAGES  ?= ./...
 
 # The version comes from git describe; Go's own stamp fails where the checkout
@@ -27,7 +28,7 @@ RACE      = -race
 RACE_NOTE = race detector: on
 endif
 
-.PHONY: all build test demo bench lint sim model cover clean help
+.PHONY: all build test demo bench lint lab sim model cover clean help
 
 all: build
 
@@ -56,6 +57,11 @@ lint: ## gofmt, vet for both systems, staticcheck
 	GOOS=linux $(GO) vet ./...
 	GOOS=windows $(GO) vet ./...
 	$(GO) tool staticcheck ./...
+
+lab: ## tests that boot virtual machines (root, minutes): LAB=qemu or uml
+	PERDURE_LAB_VM=$(LAB) CGO_ENABLED=0 $(GO) test -count=1 -timeout=30m -p 1 -v -run 'TestFaultsInMachines|TestWholeLab' \
+		./internal/lab/demo ./internal/lab/keeper
+	PERDURE_LAB_VM=$(LAB) CGO_ENABLED=0 $(GO) test -count=1 -timeout=15m -p 1 ./internal/lab/vm/qemu
 
 sim: ## seeded whole-cluster simulation: SEEDS=N schedules from SEED=S on; SEED alone replays one with its story
 	$(GO) run ./internal/lab/sim -seeds $(SEEDS) $(if $(SEED),-seed $(SEED))

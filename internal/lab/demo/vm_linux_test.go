@@ -19,7 +19,7 @@ var inMachines = []string{"server-killed", "switchover", "power-loss", "isolated
 func TestFaultsInMachines(t *testing.T) {
 	kind := os.Getenv("PERDURE_LAB_VM")
 	if kind == "" {
-		t.Skip("virtual machines are played on when PERDURE_LAB_VM says which: uml or qemu")
+		t.Skip("SKIPPED: virtual machines are booted by make lab, which sets PERDURE_LAB_VM to uml or qemu")
 	}
 	if err := vm.Usable(vm.Kind(kind)); err != nil {
 		t.Skip(err)
