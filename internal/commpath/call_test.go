@@ -139,9 +139,8 @@ func TestJoin(t *testing.T) {
 
 // TestJoinVersion: a joiner of another release is told.
 func TestJoinVersion(t *testing.T) {
-	d := newDuo(t, nil, "lan")
-	d.eps[0].protocols = [2]int{7, 8}
-	_, err := JoinCall(t.Context(), joinTarget(d, d.paths[0][0].Address.String()), nil)
+	d := newDuo(t, func(cfg *EndpointConfig) { cfg.protocols = [2]int{7, 8} }, "lan")
+	_, err := JoinCall(t.Context(), joinTarget(d, d.paths[1][0].Address.String()), nil)
 	if _, ok := errors.AsType[*VersionError](err); !ok || code(err) != message.ProtocolMismatch {
 		t.Errorf("got %v", err)
 	}

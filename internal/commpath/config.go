@@ -70,6 +70,10 @@ type EndpointConfig struct {
 	// [Endpoint.SetTiming]. Zero is the balanced detection time.
 	Silence time.Duration
 	Handler Handler
+
+	// protocols are the lowest and the highest spoken; zero: this release's. Tests
+	// are other releases.
+	protocols [2]int
 }
 
 // TLS makes the configurations of connections. The caller of them sets the

@@ -53,6 +53,12 @@ func authority(t testing.TB) *pki.Authority {
 func newDuo(t testing.TB, change func(*EndpointConfig), networks ...string) *duo {
 	t.Helper()
 	d := &duo{ca: authority(t)}
+	d.make(t, change, networks...)
+	return d
+}
+
+func (d *duo) make(t testing.TB, change func(*EndpointConfig), networks ...string) {
+	t.Helper()
 	var all []string
 	for i := range 2 * len(networks) {
 		all = append(all, fmt.Sprintf("127.0.0.%d", i+1))
@@ -74,7 +80,6 @@ func newDuo(t testing.TB, change func(*EndpointConfig), networks ...string) *duo
 		}
 		d.eps[i] = endpoint(t, d.hubs[i], cfg)
 	}
-	return d
 }
 
 // introduce makes them peers and waits until the paths are up.

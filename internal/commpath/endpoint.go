@@ -74,8 +74,11 @@ func (h *Hub) Endpoint(cfg EndpointConfig) (*Endpoint, error) {
 		known:   make(map[cluster.NodeID]*peer), tags: make(map[uint32]string),
 		wake: make(chan struct{}, 1), stop: make(chan struct{}),
 		calls: make(chan struct{}, mostCalls), joining: make(chan struct{}, mostJoins),
-		protocols: [2]int{protocolMin, protocolMax},
+		protocols: cfg.protocols,
 		conns:     make(map[*conn]cluster.NodeID), refused: make(map[string]bool),
+	}
+	if ep.protocols == [2]int{} {
+		ep.protocols = [2]int{protocolMin, protocolMax}
 	}
 	ep.peers.Store(&map[cluster.NodeID]*peer{})
 	ep.links.Store(&map[cluster.NodeID]*link{})

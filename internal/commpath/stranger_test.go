@@ -85,8 +85,8 @@ func TestRemovedPeer(t *testing.T) {
 
 // TestWrongNode: the address of node 2 is answered by node 3.
 func TestWrongNode(t *testing.T) {
-	d := newDuo(t, func(cfg *EndpointConfig) { cfg.Self = 3 }, "lan")
-	d.eps[1].cfg.TLS = credentials(t, d.ca, 3)
+	d := &duo{ca: authority(t)}
+	d.make(t, func(cfg *EndpointConfig) { cfg.Self, cfg.TLS = 3, credentials(t, d.ca, 3) }, "lan")
 	if err := d.eps[0].SetPeers([]Peer{{ID: 2, HeartbeatKey: publicKey(nodeKey(2)), Paths: d.paths[1]}}); err != nil {
 		t.Fatal(err)
 	}

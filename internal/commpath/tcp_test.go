@@ -17,7 +17,7 @@ func TestMessages(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	large := make([]byte, MaxMessage)
+	large := make([]byte, largeMessage)
 	for i := range large {
 		large[i] = byte(i * i >> 8)
 	}
@@ -168,8 +168,7 @@ func TestQueue(t *testing.T) {
 
 // TestVersions: nodes that are too far apart say so in words, on both sides.
 func TestVersions(t *testing.T) {
-	d := newDuo(t, func(cfg *EndpointConfig) { cfg.Build = "9.0\x1b[2J" }, "lan")
-	d.eps[1].protocols = [2]int{3, 4}
+	d := newDuo(t, func(cfg *EndpointConfig) { cfg.Build, cfg.protocols = "9.0\x1b[2J", [2]int{3, 4} }, "lan")
 	d.introduce(t)
 	d.recs[0].await(t, "the reason at the older node", func() bool {
 		return hasEvent(d.recs[0], func(e VersionMismatch) bool {
