@@ -317,7 +317,7 @@ func (c *Client) attend(ctx context.Context, q request, t Terminal, take func(re
 
 // pump gives a program its input, each part when the one before was taken.
 func (k *call) pump(ctx context.Context, in io.Reader) {
-	buf := make([]byte, 16<<10)
+	buf := make([]byte, inward)
 	for {
 		n, err := in.Read(buf)
 		if n > 0 {
@@ -342,7 +342,7 @@ func (c *Client) Start(ctx context.Context, log string, argv ...string) (pid int
 // Write makes a file, with the directories above it.
 func (c *Client) Write(ctx context.Context, path string, mode fs.FileMode, content []byte) error {
 	for first := true; first || len(content) > 0; first = false {
-		part := content[:min(len(content), chunk)]
+		part := content[:min(len(content), inward)]
 		content = content[len(part):]
 		if _, err := c.ask(ctx, request{Op: opWrite, Path: path, Mode: uint32(mode.Perm()), Data: part, Append: !first}); err != nil {
 			return err
