@@ -168,7 +168,11 @@ func Down(ctx context.Context, p Person) error {
 	ending, cancel := context.WithTimeout(ctx, downWait)
 	defer cancel()
 	way := showWay(p)
-	last, err := dial(at.socket()).follow(ending, "POST", pathDown, way.step)
+	last, err := dial(at.socket()).follow(ending, "POST", pathDown, func(p Progress) {
+		if p.Phase == Closes || p.Phase == Closed {
+			way.step(p) // how it came up is long ago
+		}
+	})
 	way.close()
 	if ctx.Err() != nil {
 		return context.Cause(ctx)

@@ -184,9 +184,9 @@ func follow(ctx context.Context, p Person, at place, keeper *exec.Cmd, began tim
 	case last.Phase == Failing:
 		<-died
 		return failed(last.Failure)
-	case last.Phase == Closed:
+	case last.Phase == Closed: // by lab down, say
 		<-died
-		return message.New(message.LabNotUp)
+		return message.New(message.LabInterrupted)
 	}
 	return arrived(ctx, p, asked, began)
 }

@@ -8,7 +8,9 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -39,6 +41,27 @@ func (c commander) run(t *testing.T, want int, args ...string) string {
 	return out.String()
 }
 
+// downAfter ends the lab when the test has ended, or its process: a keeper outlives
+// whoever started it.
+func (c commander) downAfter(t *testing.T) {
+	t.Helper()
+	guard := exec.Command("/bin/sh", "-c", `read -r _; exec "$0" lab down`, c.binary)
+	guard.Env = c.env
+	guard.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	pipe, err := guard.StdinPipe()
+	if err == nil {
+		err = guard.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(pipe.Close(), guard.Wait()); err != nil {
+			t.Errorf("lab down after the test: %v", err)
+		}
+	})
+}
+
 // TestWholeLab is the life of a lab as a person has it.
 func TestWholeLab(t *testing.T) {
 	if os.Getenv("PERDURE_LAB_VM") == "" {
@@ -59,14 +82,10 @@ func TestWholeLab(t *testing.T) {
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build perdure: %v\n%s", err, out)
 	}
-	ended := false
-	t.Cleanup(func() {
-		if !ended {
-			_ = exec.Command("/usr/bin/env", append([]string{"PERDURE_LAB_DIR=" + string(at), "TMPDIR=" + dir, c.binary}, "lab", "down")...).Run()
-		}
-	})
+	c.downAfter(t)
 
-	if out := c.run(t, 0, "lab", "up"); !strings.Contains(out, "perdure lab ssh n1") || t.Failed() {
+	// A long detection time, so that a busy machine is one too.
+	if out := c.run(t, 0, "lab", "up", "--detection", "10s"); !strings.Contains(out, "perdure lab ssh n1") || t.Failed() {
 		t.Fatalf("up says: %s", out)
 	}
 	who, err := at.read()
@@ -89,7 +108,6 @@ func TestWholeLab(t *testing.T) {
 		t.Errorf("status: %+v: %v", look, err)
 	}
 	c.run(t, 0, "lab", "down")
-	ended = true
 	c.run(t, 0, "lab", "down")
 
 	// Nothing stays.
@@ -100,6 +118,7 @@ func TestWholeLab(t *testing.T) {
 		t.Errorf("the keeper, process %d, lives", who.PID)
 	}
 	running, err := procs.Marked(func(entry string) bool { return entry == "PERDURE_LAB_DIR="+string(at) })
+	running = slices.DeleteFunc(running, func(p procs.Process) bool { return p.Argv[0] == "/bin/sh" && p.Parent == os.Getpid() }) // the guard
 	if err != nil || len(running) > 0 {
 		t.Errorf("still running: %v (%v)", running, err) // with them the namespaces, which have no names
 	}
