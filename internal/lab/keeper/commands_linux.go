@@ -226,12 +226,25 @@ func clean(p Person, at place, who record) error {
 		return err
 	}
 	defer lock.Close()
+	awaitJanitor(who)
 	removed, err := at.sweep(who)
 	err = errors.Join(err, at.clear())
 	if len(removed) > 0 {
 		fmt.Fprintln(p.Out, demo.Wrap(p.say("down-removed", strings.Join(removed, " ")), widest))
 	}
 	return err
+}
+
+// awaitJanitor waits for the lab's own janitor, who has heard of the keeper's death
+// when we have. What it leaves is swept.
+func awaitJanitor(who record) {
+	ticker := time.NewTicker(pollEvery)
+	defer ticker.Stop()
+	for end := time.Now().Add(killedWait); who.Dir != "" && time.Now().Before(end); <-ticker.C {
+		if _, err := os.Stat(who.Dir); errors.Is(err, os.ErrNotExist) {
+			return
+		}
+	}
 }
 
 // awaitUnlocked waits until the keeper is gone.
