@@ -78,7 +78,7 @@ func becomeSafe(t *testing.T, a, w *machine) {
 	// The host name and the addresses of this machine are not those of three.
 	words := append(strings.Fields(strings.ReplaceAll(there, "TOKEN", token)), "--node", "w")
 	joined := w.perdure(append(words, w.paths()...)...)
-	if joined.code != 0 || !strings.Contains(joined.out, "perdure witness") {
+	if joined.code != 0 || !strings.Contains(joined.out, "perdure install --witness") {
 		t.Fatalf("%v", joined)
 	}
 	w.on(t, cluster.RoleWitness)
@@ -254,6 +254,9 @@ func cleanStop(t *testing.T, s *shop) {
 func restartAll(t *testing.T, s *shop) {
 	pid := servicePID(t, s.service)
 	for _, m := range s.nodes {
+		if m.top == nil {
+			t.Fatalf("%s isn't on", m.name)
+		}
 		_ = m.top.Process.Signal(syscall.SIGTERM)
 	}
 	for _, m := range s.nodes {
