@@ -259,7 +259,7 @@ func (c *Client) SetPaths(ctx context.Context, node string, paths []cluster.Path
 	return d, c.ask(ctx, http.MethodPut, "/v1/nodes/"+url.PathEscape(node)+"/paths", NodePaths{Paths: paths}, &d)
 }
 
-// Fenced confirms that an evicted node is powered off.
+// Fenced confirms that an evicted or unmanaged node is powered off.
 func (c *Client) Fenced(ctx context.Context, node string) (d Done, err error) {
 	return d, c.ask(ctx, http.MethodPost, "/v1/nodes/"+url.PathEscape(node)+"/fenced", nil, &d)
 }

@@ -14,13 +14,14 @@ type NodeMaintenance struct {
 }
 
 func (s *Server) routesFencing() {
-	do(s, op(http.MethodPost, "/v1/nodes/{node}/fenced", "node-fenced", "Confirm that an evicted node is powered off", "nodes"), s.fenced)
+	do(s, op(http.MethodPost, "/v1/nodes/{node}/fenced", "node-fenced", "Confirm that an evicted or unmanaged node is powered off", "nodes"), s.fenced)
 	do(s, op(http.MethodPut, "/v1/nodes/{node}/maintenance", "node-maintenance", "Begin or end the maintenance of a node", "nodes"), s.maintenance)
 }
 
 // fenced passes a person's word on: the node is off and touches no shared data
-// any more. It is for the generation that the hierarchies wait for alone, so
-// that a node that came back meanwhile isn't declared dead.
+// any more. It is for the generation that the hierarchies wait for alone, or
+// for that of an unmanaged node, so that a node that came back meanwhile isn't
+// declared dead.
 func (s *Server) fenced(ctx context.Context, in *OnNode) (Done, error) {
 	st, err := s.state()
 	if err != nil {
@@ -38,7 +39,17 @@ func (s *Server) fenced(ctx context.Context, in *OnNode) (Done, error) {
 			})
 		}
 	}
-	return Done{}, newProblem(http.StatusConflict, message.New(message.NothingToFence, in.Node))
+	n := st.Node(ids[0])
+	if n.Presence != cluster.Unmanaged {
+		return Done{}, newProblem(http.StatusConflict, message.New(message.NothingToFence, in.Node))
+	}
+	if heard(st, s.backend.Local(), n.ID) {
+		return Done{}, newProblem(http.StatusConflict, message.New(message.NodeAnswersYet, in.Node))
+	}
+	return s.propose(ctx, cluster.Command{
+		Reason: cluster.Because(message.AskedFenced, in.Node),
+		Fenced: &cluster.Fenced{Node: n.ID, Generation: n.Generation, How: "person"},
+	})
 }
 
 func (s *Server) maintenance(ctx context.Context, in *struct {

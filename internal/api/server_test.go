@@ -263,6 +263,33 @@ func TestRemovalThatLosesQuorum(t *testing.T) {
 	}
 }
 
+// An unmanaged node is confirmed to be off only if it is silent: a daemon that
+// answers is on its way back.
+func TestFencedOfUnmanaged(t *testing.T) {
+	const running = `
+cluster prod n1 n2 w1/witness
+hierarchy app n2,n1
+resource app web process
+want app in
+assign app n2 PD3121 app n2
+`
+	_, c, _ := serve(t, running)
+	if _, err := c.Fenced(context5(t), "n2"); !message.Has(err, message.NothingToFence) {
+		t.Errorf("a managed node: %v", err)
+	}
+	_, c, _ = serve(t, running+"unmanaged n2\n")
+	if _, err := c.Fenced(context5(t), "n2"); !message.Has(err, message.NodeAnswersYet) {
+		t.Errorf("a node that answers: %v", err)
+	}
+	fake, c, _ := serve(t, running+"unmanaged n2\nheard n2 1h\n")
+	if _, err := c.Fenced(context5(t), "n2"); err != nil {
+		t.Fatalf("a silent one: %v", err)
+	}
+	if h := fake.State().Hierarchy("app"); h.Owner != 0 || h.Released != cluster.ReleasedFenced {
+		t.Errorf("owner %v, released %q", h.Owner, h.Released)
+	}
+}
+
 func TestTooLarge(t *testing.T) {
 	_, _, dir := serve(t, world)
 	big := `{"name":"x","kit":"process","settings":{"command":"` + strings.Repeat("a", 300<<10) + `"}}`

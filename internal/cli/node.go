@@ -21,7 +21,7 @@ type nodeCmd struct {
 	Remove nodeRemoveCmd `cmd:"" help:"Remove another node from the cluster for good."`
 
 	Maintenance nodeMaintenanceCmd `cmd:"" help:"Begin or end maintenance: nothing is brought in service there."`
-	Fenced      nodeFencedCmd      `cmd:"" help:"Confirm that an evicted node is powered off, for shared data."`
+	Fenced      nodeFencedCmd      `cmd:"" help:"Confirm that an evicted or unmanaged node is powered off."`
 }
 
 type nodeListCmd struct{}

@@ -333,6 +333,14 @@ func (s *State) setUnmanaged(index uint64, c *Command, a *SetUnmanaged) Result {
 
 func (s *State) fenced(index uint64, c *Command, a *Fenced) Result {
 	done := false
+	if n := s.Node(a.Node); n != nil && n.Presence == Unmanaged && n.Generation == a.Generation {
+		// Nobody watches its services, so only this word ends them: they went
+		// with the machine. Nothing waits for a fencing that just happened.
+		n.Presence = Evicted
+		e := s.tell(index, c, Entry{Kind: KindFenced, Node: a.Node})
+		s.releaseAll(a.Node, ReleasedFenced, e)
+		return Result{Entry: e}
+	}
 	for i := range s.Hierarchies {
 		h := &s.Hierarchies[i]
 		if h.FenceWait == a.Node && h.FenceWaitGen == a.Generation {

@@ -199,11 +199,22 @@ func TestFencing(t *testing.T) {
 	shared := []Command{{SetHierarchy: &SetHierarchy{Name: "web", Class: new(SharedData)}}, assignTo(1), evict(1)}
 	takeOver := Command{Reason: Because("PD0001"), Assign: &Assign{Hierarchy: "web", Node: 2, Generation: 1, Previous: 1}}
 	fenced := Command{Fenced: &Fenced{Node: 1, Generation: 1, How: "power"}}
+	unmanaged := func(g Generation) Command {
+		return Command{SetUnmanaged: &SetUnmanaged{Node: 1, Generation: g, On: true}}
+	}
 	play(t, []step{
 		{name: "no takeover before", given: shared, cmd: takeOver, refused: RefusedVoid},
 		{name: "takeover after", given: append(shared[:3:3], fenced), cmd: takeOver},
 		{name: "of another boot", given: shared, cmd: Command{Fenced: &Fenced{Node: 1, Generation: 2}}, refused: RefusedVoid},
 		{name: "nothing waits", cmd: fenced, refused: RefusedVoid},
+		{name: "an unmanaged node", given: append(shared[:2:2], unmanaged(1)), cmd: fenced, check: func(t *testing.T, s *State, _ Result) {
+			if h := s.Hierarchy("web"); h.Owner != 0 || h.Released != ReleasedFenced || h.FenceWait != 0 || s.Node(1).Presence != Evicted {
+				t.Errorf("owner %v, released %q, waits for %v, node is %s", h.Owner, h.Released, h.FenceWait, s.Node(1).Presence)
+			}
+		}},
+		{name: "an unmanaged node's takeover", given: append(shared[:2:2], unmanaged(1), fenced), cmd: takeOver},
+		{name: "an unmanaged node's earlier boot", given: append(shared[:2:2], unmanaged(1)), cmd: Command{Fenced: &Fenced{Node: 1}}, refused: RefusedVoid},
+		{name: "a managed node", given: shared[:2], cmd: fenced, refused: RefusedVoid},
 		{name: "no deletion before", given: shared, cmd: Command{DeleteHierarchy: &DeleteHierarchy{Name: "web"}}, refused: RefusedInService},
 		{name: "no change of class before", given: shared, cmd: Command{SetHierarchy: &SetHierarchy{Name: "web", Class: new(Unfenced)}}, refused: RefusedInService},
 	})

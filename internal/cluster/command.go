@@ -176,7 +176,8 @@ type SetUnmanaged struct {
 }
 
 // Fenced says that the generation of the node can't touch shared data any more.
-// How says by what: "power", "storage", "watchdog", "person".
+// Of an unmanaged node, whose silence says nothing, it is the only word that
+// ends its services. How says by what: "power", "storage", "watchdog", "person".
 type Fenced struct {
 	Node       NodeID     `json:"node"`
 	Generation Generation `json:"generation"`

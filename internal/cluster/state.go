@@ -234,6 +234,9 @@ const (
 	ReleasedReboot Release = "reboot"
 	// ReleasedEvicted: the owner was evicted.
 	ReleasedEvicted Release = "evicted"
+	// ReleasedFenced: the owner was unmanaged, and a person said that its
+	// machine is off.
+	ReleasedFenced Release = "fenced"
 )
 
 // Policy of a hierarchy. The zero value is the default.

@@ -34,6 +34,8 @@ func becauseAssigned(s *cluster.State, h *cluster.Hierarchy, name string, to clu
 		return cluster.Because(message.AssignedFirst, h.Name, name)
 	case h.Released == cluster.ReleasedEvicted:
 		return cluster.Because(message.AssignedAfterEviction, h.Name, from, name)
+	case h.Released == cluster.ReleasedFenced:
+		return cluster.Because(message.AssignedAfterFencing, h.Name, from, name)
 	case h.Released == cluster.ReleasedReboot:
 		return cluster.Because(message.AssignedAfterRestart, h.Name, from, name)
 	case h.FailedOn(h.LastOwner):

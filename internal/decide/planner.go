@@ -169,7 +169,10 @@ func mayTake(h *cluster.Hierarchy) (ok bool, why cluster.Reason) {
 // when the whole cluster starts. It never delays a failover.
 func (p *Planner) waitsForPreferred(now time.Duration, s *cluster.State, h *cluster.Hierarchy, to cluster.NodeID) bool {
 	first := s.Node(h.Nodes[0])
-	if to == h.Nodes[0] || first == nil || h.Move != nil || len(h.Failures) > 0 || h.Released == cluster.ReleasedEvicted {
+	if to == h.Nodes[0] || first == nil || h.Move != nil || len(h.Failures) > 0 {
+		return false
+	}
+	if h.Released == cluster.ReleasedEvicted || h.Released == cluster.ReleasedFenced {
 		return false
 	}
 	switch first.Presence {

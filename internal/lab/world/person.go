@@ -99,11 +99,8 @@ func (w *World) want() {
 func (w *World) loseDisk() {
 	n := w.nodes[w.rand.IntN(len(w.nodes))]
 	s := w.newest()
-	if s == nil || len(s.Voters) < 3 || n.id == 0 || n.stopping == stopKeep || n.handOver != nil {
+	if s == nil || len(s.Voters) < 3 || n.id == 0 {
 		return
-	}
-	if me := s.Node(n.id); n.guardian != nil && n.guardian.m.State().Unmanaged || me == nil || me.Presence == cluster.Unmanaged {
-		return // an unmanaged node's services are nobody's to move
 	}
 	w.tell("%s: power lost, and the disk with it", n.name)
 	n.thaw()
@@ -124,7 +121,10 @@ func (w *World) replace(n *node, old cluster.NodeID) {
 		again()
 		return
 	}
-	if s.Node(old) != nil {
+	if was := s.Node(old); was != nil {
+		if was.Presence == cluster.Unmanaged {
+			w.ask(cluster.Command{Fenced: &cluster.Fenced{Node: old, Generation: was.Generation, How: "person"}})
+		}
 		w.ask(cluster.Command{Member: &cluster.Member{Node: old, As: cluster.AsNothing}})
 		again()
 		return
