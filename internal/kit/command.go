@@ -27,6 +27,9 @@ type Command struct {
 	// Keep leaves running what the command started, in the resource's group.
 	// Otherwise nothing outlives the command.
 	Keep bool
+	// Capture is how much of the output the result holds (bytes); 0: only its
+	// last lines, as Tail.
+	Capture int
 }
 
 // Line is the command as a person would type it.
@@ -38,6 +41,8 @@ type Result struct {
 	ExitCode int
 	// Tail is the last lines of what it printed.
 	Tail string
+	// Output is all of it, up to Capture bytes.
+	Output string
 	Took time.Duration
 }
 

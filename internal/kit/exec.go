@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -41,6 +42,11 @@ const outputCheck = 200 * time.Millisecond
 // commandCount tells commands apart that run at the same time.
 var commandCount atomic.Uint64
 
+// hung holds, for each file of output, the end of the command that could not
+// be killed: as long as it waits in the kernel, another one would wait beside
+// it, and after a night there would be thousands.
+var hung sync.Map // path of the output → chan struct{}, closed at the end
+
 // Run implements [Runner]. When it returns, the command and, unless Keep, all
 // that it started are gone, except for what can't be killed.
 func (e Exec) Run(ctx context.Context, c Command) (Result, error) {
@@ -49,7 +55,10 @@ func (e Exec) Run(ctx context.Context, c Command) (Result, error) {
 	if ctx.Err() != nil {
 		return r, message.New(message.CommandTimedOut, r.Command, time.Duration(0), "").Wrap(ctx.Err())
 	}
-	out := Output{Path: filepath.Join(e.Dir, c.Action+".out")}
+	out := Output{Path: filepath.Join(e.Dir, c.Action+".out"), Max: int64(c.Capture)}
+	if e.waits(out.Path) {
+		return r, message.New(message.CommandStuck, r.Command, killGrace)
+	}
 	if err := out.Bound(); err != nil && !errors.Is(err, os.ErrNotExist) {
 		return r, message.New(message.CommandNotStarted, r.Command, err.Error()).Wrap(err)
 	}
@@ -75,6 +84,9 @@ func (e Exec) Run(ctx context.Context, c Command) (Result, error) {
 	}
 	ended, err := e.wait(ctx, cmd, out, t)
 	r.Took, r.Tail = time.Since(begun), out.Tail(from)
+	if c.Capture > 0 {
+		r.Output = out.Since(from)
+	}
 	switch {
 	case err != nil:
 		return r, message.New(message.CommandStuck, r.Command, killGrace).Wrap(err)
@@ -105,8 +117,11 @@ func (e Exec) Run(ctx context.Context, c Command) (Result, error) {
 // wait returns how the command ended. If the context ends first, the tree is
 // killed; the second error says that it could not be.
 func (e Exec) wait(ctx context.Context, cmd *exec.Cmd, out Output, t *tree) (ended, stuck error) {
-	done := make(chan error, 1)
-	go func() { done <- cmd.Wait() }()
+	done, gone := make(chan error, 1), make(chan struct{})
+	go func() {
+		done <- cmd.Wait()
+		close(gone)
+	}()
 	tick := time.NewTicker(outputCheck)
 	defer tick.Stop()
 	for {
@@ -124,9 +139,25 @@ func (e Exec) wait(ctx context.Context, cmd *exec.Cmd, out Output, t *tree) (end
 				}
 				return err, stuck
 			case <-time.After(killGrace):
+				hung.Store(out.Path, gone)
 				return ctx.Err(), errors.Join(stuck, fmt.Errorf("process %d didn't end", cmd.Process.Pid))
 			}
 		}
+	}
+}
+
+// waits reports whether an earlier command of the kind is still in the kernel.
+func (e Exec) waits(path string) bool {
+	gone, there := hung.Load(path)
+	if !there {
+		return false
+	}
+	select {
+	case <-gone.(chan struct{}):
+		hung.CompareAndDelete(path, gone)
+		return false
+	default:
+		return true
 	}
 }
 

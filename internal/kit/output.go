@@ -95,6 +95,18 @@ func (o Output) Tail(from int64) string {
 	return strings.Join(lines[max(0, len(lines)-5):], " | ")
 }
 
+// Since is what was written since the file had the size from, at most Max.
+func (o Output) Since(from int64) string {
+	if o.Size() < from {
+		from = 0
+	}
+	b, err := o.read(from, o.max())
+	if err != nil {
+		return ""
+	}
+	return string(b)
+}
+
 func (o Output) read(from, length int64) ([]byte, error) {
 	f, err := os.Open(o.Path)
 	if err != nil {

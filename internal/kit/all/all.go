@@ -6,6 +6,7 @@ package all
 
 import (
 	"github.com/perdure-ha/perdure/internal/kit"
+	"github.com/perdure-ha/perdure/internal/kit/filesystem"
 	"github.com/perdure-ha/perdure/internal/kit/http"
 	"github.com/perdure-ha/perdure/internal/kit/ip"
 	"github.com/perdure-ha/perdure/internal/kit/process"
@@ -14,5 +15,5 @@ import (
 
 // Kits returns all kits in the order of the documentation.
 func Kits() kit.Catalogue {
-	return kit.Catalogue{ip.Kit{}, process.Kit{}, script.Kit{}, http.Kit{}}
+	return kit.Catalogue{ip.Kit{}, filesystem.Kit{}, process.Kit{}, script.Kit{}, http.Kit{}}
 }
