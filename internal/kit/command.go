@@ -43,7 +43,7 @@ type Result struct {
 	Tail string
 	// Output is all of it, up to Capture bytes.
 	Output string
-	Took time.Duration
+	Took   time.Duration
 }
 
 // Failed is the message for an exit code that means failure.
