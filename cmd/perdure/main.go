@@ -9,6 +9,7 @@ import (
 	"syscall"
 
 	"github.com/perdure-ha/perdure/internal/cli"
+	"github.com/perdure-ha/perdure/internal/kit/ocf"
 	"github.com/perdure-ha/perdure/internal/lab/vm/agent"
 	"github.com/perdure-ha/perdure/internal/lab/webserver"
 )
@@ -19,6 +20,9 @@ var version = "dev"
 func main() { os.Exit(run()) }
 
 func run() int {
+	if ocf.ShimName(os.Args[0]) != "" {
+		return ocf.Main(os.Args) // an OCF agent calls a command of Pacemaker
+	}
 	if agent.Wanted() {
 		return agent.Main() // process 1 of a machine of the lab, or its agent
 	}

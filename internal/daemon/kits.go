@@ -30,11 +30,18 @@ func (kits) Parse(name string, settings map[string]string) ([]string, cluster.Co
 	return claims, common, settings, nil
 }
 
-// List names all kits.
+// List names all kits, and the members of families without their settings:
+// each of them would have to be asked.
 func (k kits) List() []api.KitInfo {
 	var out []api.KitInfo
 	for _, one := range all.Kits() {
 		out = append(out, describe(one))
+		if f, ok := one.(kit.Family); ok {
+			for _, m := range f.Members() {
+				about := m.About()
+				out = append(out, api.KitInfo{Name: m.Name(), About: api.Words{EN: about.EN, JA: about.JA}})
+			}
+		}
 	}
 	return out
 }

@@ -2,6 +2,7 @@ package kit
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/perdure-ha/perdure/internal/message"
 )
@@ -11,9 +12,13 @@ type Catalogue []Kit
 
 // Find finds a kit by its name; the error names those that there are.
 func (c Catalogue) Find(name string) (Kit, error) {
+	family, _, member := strings.Cut(name, ":")
 	for _, k := range c {
 		if k.Name() == name {
 			return k, nil
+		}
+		if f, ok := k.(Family); ok && member && k.Name() == family {
+			return f.Member(name)
 		}
 	}
 	return nil, message.New(message.UnknownKit, name, c.Names())

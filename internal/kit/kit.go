@@ -67,6 +67,14 @@ type (
 	Prober interface {
 		Probes() bool
 	}
+	// Family is a [Kit] that stands for many, whose names begin with its own
+	// and a colon: those that are installed on this node.
+	Family interface {
+		// Members lists them for people. Their settings may be missing.
+		Members() []Kit
+		// Member is one of them, complete.
+		Member(name string) (Kit, error)
+	}
 	// Claimer is a [Kit] whose resources claim things that no other resource
 	// of the cluster may have, such as "address 10.0.0.5".
 	Claimer interface {

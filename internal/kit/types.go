@@ -142,6 +142,12 @@ func HasLength(text string) bool { return strings.Contains(text, "/") }
 
 var truth = map[string]bool{"yes": true, "true": true, "on": true, "1": true, "no": false, "false": false, "off": false, "0": false}
 
+// IsBool reports whether a text is a value of [Bool].
+func IsBool(text string) bool {
+	_, ok := truth[strings.ToLower(text)]
+	return ok
+}
+
 func within[T int | time.Duration](v T, low, high string, parse func(string) (T, error)) bool {
 	if m, err := parse(low); err == nil && v < m {
 		return false

@@ -9,11 +9,12 @@ import (
 	"github.com/perdure-ha/perdure/internal/kit/filesystem"
 	"github.com/perdure-ha/perdure/internal/kit/http"
 	"github.com/perdure-ha/perdure/internal/kit/ip"
+	"github.com/perdure-ha/perdure/internal/kit/ocf"
 	"github.com/perdure-ha/perdure/internal/kit/process"
 	"github.com/perdure-ha/perdure/internal/kit/script"
 )
 
 // Kits returns all kits in the order of the documentation.
 func Kits() kit.Catalogue {
-	return kit.Catalogue{ip.Kit{}, filesystem.Kit{}, process.Kit{}, script.Kit{}, http.Kit{}}
+	return kit.Catalogue{ip.Kit{}, filesystem.Kit{}, process.Kit{}, script.Kit{}, http.Kit{}, ocf.Kit{}}
 }
