@@ -11,6 +11,8 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/perdure-ha/perdure/internal/lab/estate"
 )
 
 const (
@@ -39,6 +41,7 @@ func keep(ctx context.Context, p place, lock *os.File, c Config, open Open) (err
 	defer lock.Close()
 	ctx, end := context.WithCancel(ctx)
 	defer end()
+	estate.Rank(os.Getpid())
 	who, err := self(c)
 	if err != nil {
 		return err

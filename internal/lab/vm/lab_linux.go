@@ -165,7 +165,11 @@ func (n *Node) starter(h *Host) func(*exec.Cmd) error {
 		}
 		defer group.Close()
 		cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true, Pdeathsig: syscall.SIGKILL, UseCgroupFD: true, CgroupFD: int(group.Fd())}
-		return h.space.Do(cmd.Start)
+		if err := h.space.Do(cmd.Start); err != nil {
+			return err
+		}
+		estate.Rank(cmd.Process.Pid)
+		return nil
 	}
 }
 
