@@ -65,6 +65,9 @@ func actOf(lab any, f Fault) (act, bool) {
 		return processAct(lab, f)
 	case KillDaemon, KillGuardian, StopDaemon, KeepStop, StartDaemon:
 		return daemonAct(lab, f)
+	case HangGuardian, ResumeGuardian:
+		g, ok := lab.(Guardians)
+		return func(ctx context.Context) error { return g.HangGuardian(ctx, f.Node, f.Kind == HangGuardian) }, ok
 	case JoinAnew:
 		m, ok := lab.(Members)
 		return func(ctx context.Context) error { return m.JoinAnew(ctx, f.Node) }, ok

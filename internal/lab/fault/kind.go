@@ -89,6 +89,11 @@ const (
 	KillDaemon Kind = "kill-daemon"
 	// KillGuardian ends the guardian by SIGKILL.
 	KillGuardian Kind = "kill-guardian"
+	// HangGuardian stops the guardian's process; the daemon, the services and the
+	// kernel go on. A watchdog that it armed resets the machine.
+	HangGuardian Kind = "hang-guardian"
+	// ResumeGuardian ends it; a machine that was reset boots.
+	ResumeGuardian Kind = "resume-guardian"
 	// StopDaemon is the orderly stop of perdure on a node.
 	StopDaemon Kind = "stop-daemon"
 	// KeepStop is the planned stop of perdure that leaves the services running.
@@ -176,6 +181,8 @@ var shapes = []shape{
 	{kind: MendStart, node: true, resource: true},
 	{kind: KillDaemon, node: true},
 	{kind: KillGuardian, node: true},
+	{kind: HangGuardian, node: true},
+	{kind: ResumeGuardian, node: true},
 	{kind: StopDaemon, node: true},
 	{kind: KeepStop, node: true},
 	{kind: StartDaemon, node: true},

@@ -66,6 +66,11 @@ type Daemons interface {
 	StartDaemon(ctx context.Context, node string) error
 }
 
+// Guardians stops and continues guardians.
+type Guardians interface {
+	HangGuardian(ctx context.Context, node string, hang bool) error
+}
+
 // State reaches perdure's durable state. The node must be off or perdure
 // stopped.
 type State interface {
