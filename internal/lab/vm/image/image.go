@@ -78,9 +78,9 @@ type Module struct {
 }
 
 // early are the modules that the initrd must load, without what they depend on.
-// UML's disks, cards and serial lines are built in.
+// UML's disks, cards, serial lines and ext4 are built in.
 var early = map[Kind][]string{
-	QEMU: {"virtio_pci", "virtio_blk", "virtio_net", "virtio_console", "squashfs", "overlay"},
+	QEMU: {"virtio_pci", "virtio_blk", "virtio_net", "virtio_console", "squashfs", "overlay", "crc32c_generic", "ext4"},
 	UML:  {"squashfs", "overlay"},
 }
 

@@ -6,3 +6,11 @@ set -eu
 for dir in doc man info locale lintian bash-completion bug; do
 	echo "path-exclude=/usr/share/$dir/*"
 done >"$1/etc/dpkg/dpkg.cfg.d/lab"
+
+# PostgreSQL's compiler of queries: 120 MB that no test uses.
+cat >>"$1/etc/dpkg/dpkg.cfg.d/lab" <<END
+path-exclude=/usr/lib/*/libLLVM*
+path-exclude=/usr/lib/llvm-*/*
+path-exclude=/usr/lib/postgresql/*/lib/llvmjit*
+path-exclude=/usr/lib/postgresql/*/lib/bitcode/*
+END
