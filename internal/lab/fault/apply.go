@@ -50,6 +50,9 @@ func actOf(lab any, f Fault) (act, bool) {
 		return func(ctx context.Context) error {
 			return p.SetPort(ctx, f.Node, f.Network, f.Kind == PortUp)
 		}, ok
+	case SwitchDown, SwitchUp:
+		s, ok := lab.(Switches)
+		return func(ctx context.Context) error { return s.SetSwitch(ctx, f.Network, f.Kind == SwitchUp) }, ok
 	case Loss, Delay:
 		return impairAct(lab, f)
 	case DiskError, DiskHang, DiskGone, DiskMend:

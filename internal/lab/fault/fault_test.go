@@ -23,7 +23,7 @@ var valid = []string{
 	"continue n1", "snapshot n1", "revert n1", "migrate n1", "migrate-all n1", "move-disk n1 state",
 	"port-down n1 on public", "port-up n1 on public", "loss n1", "delay n1 on heartbeat",
 	"disk-error n1 state", "disk-hang n1 state", "disk-gone n1 state", "disk-mend n1 state",
-	"hang-guardian n1", "resume-guardian n1",
+	"switch-down on sana", "switch-up on sana", "hang-guardian n1", "resume-guardian n1",
 }
 
 func TestParsePrintsBack(t *testing.T) {

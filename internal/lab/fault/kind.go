@@ -60,6 +60,11 @@ const (
 	PortDown Kind = "port-down"
 	// PortUp switches it on again.
 	PortUp Kind = "port-up"
+	// SwitchDown takes the power from a network's switch: nothing passes, nobody loses
+	// his carrier.
+	SwitchDown Kind = "switch-down"
+	// SwitchUp gives it back.
+	SwitchUp Kind = "switch-up"
 	// Loss loses LossPercent of what the node sends, at random.
 	Loss Kind = "loss"
 	// Delay keeps what the node sends for DelayMillis, give or take a half.
@@ -169,6 +174,8 @@ var shapes = []shape{
 	{kind: LinkUp, node: true, on: true, onNeeded: true},
 	{kind: PortDown, node: true, on: true, onNeeded: true},
 	{kind: PortUp, node: true, on: true, onNeeded: true},
+	{kind: SwitchDown, on: true, onNeeded: true},
+	{kind: SwitchUp, on: true, onNeeded: true},
 	{kind: Loss, node: true, on: true},
 	{kind: Delay, node: true, on: true},
 	{kind: Heal},

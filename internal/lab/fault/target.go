@@ -121,6 +121,11 @@ type Ports interface {
 	SetPort(ctx context.Context, node, network string, up bool) error
 }
 
+// Switches takes power from whole switches and gives it back.
+type Switches interface {
+	SetSwitch(ctx context.Context, network string, up bool) error
+}
+
 // Impairer makes what a node sends worse until Heal; network "" means all.
 type Impairer interface {
 	Loss(ctx context.Context, node, network string, percent int) error

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -38,29 +39,38 @@ type Cluster struct {
 	protected map[string][]string
 }
 
-// Build founds the cluster on the first node; the others join.
+// Build founds the cluster on the first node; the others join, all at the same time.
 func (c *Cluster) Build(ctx context.Context) error {
 	first := c.Nodes[0]
-	for _, n := range c.Nodes {
-		if n == first {
-			args := slices.Concat([]string{"init", "--node", n.NodeName()}, n.PathArgs())
-			if c.Detection != 0 {
-				args = append(args, "--detection", c.Detection.String())
-			}
-			if _, err := n.Perdure(ctx, args...); err != nil {
-				return err
-			}
-		} else if err := c.join(ctx, n, first); err != nil {
-			return err
-		}
-		if err := c.Start(ctx, n); err != nil {
-			return err
-		}
-		if err := c.awaitAnswer(ctx, n); err != nil {
-			return err
-		}
+	args := slices.Concat([]string{"init", "--node", first.NodeName()}, first.PathArgs())
+	if c.Detection != 0 {
+		args = append(args, "--detection", c.Detection.String())
 	}
-	return nil
+	if _, err := first.Perdure(ctx, args...); err != nil {
+		return err
+	}
+	if err := c.begin(ctx, first); err != nil {
+		return err
+	}
+	errs := make([]error, len(c.Nodes))
+	var joining sync.WaitGroup
+	for i, n := range c.Nodes[1:] {
+		joining.Go(func() {
+			if errs[i] = c.join(ctx, n, first); errs[i] == nil {
+				errs[i] = c.begin(ctx, n)
+			}
+		})
+	}
+	joining.Wait()
+	return errors.Join(errs...)
+}
+
+// begin starts perdure on a node and waits until it answers.
+func (c *Cluster) begin(ctx context.Context, n Node) error {
+	if err := c.Start(ctx, n); err != nil {
+		return err
+	}
+	return c.awaitAnswer(ctx, n)
 }
 
 // join lets a node join the cluster that another one is in.
@@ -91,10 +101,7 @@ func (c *Cluster) JoinAnew(ctx context.Context, n Node) error {
 	if err := c.join(ctx, n, member); err != nil {
 		return err
 	}
-	if err := c.Start(ctx, n); err != nil {
-		return err
-	}
-	if err := c.awaitAnswer(ctx, n); err != nil {
+	if err := c.begin(ctx, n); err != nil {
 		return err
 	}
 	// With the node its place in the hierarchies was removed.

@@ -17,11 +17,13 @@ var (
 	_ fault.Processes = (*Lab)(nil)
 	_ fault.Daemons   = (*Lab)(nil)
 	_ fault.State     = (*Lab)(nil)
+	_ fault.Guardians = (*Lab)(nil)
 	_ fault.Switcher  = (*Lab)(nil)
 	_ fault.Members   = (*Lab)(nil)
 	_ fault.Selective = (*Lab)(nil)
 	_ fault.Links     = (*Lab)(nil)
 	_ fault.Ports     = (*Lab)(nil)
+	_ fault.Switches  = (*Lab)(nil)
 	_ fault.Impairer  = (*Lab)(nil)
 	_ fault.Hosts     = (*Lab)(nil)
 	_ fault.Kernels   = (*Lab)(nil)
@@ -56,6 +58,17 @@ func (l *Lab) PowerOn(ctx context.Context, node string) error {
 	return n.powerOn(ctx)
 }
 
+// BootReset boots the machines that their watchdogs have reset.
+func (l *Lab) BootReset(ctx context.Context) error {
+	var reset []*Node
+	for _, n := range l.nodes {
+		if n.On() && l.down(n) && n.Machine().Ended() == machine.EndedByWatchdog {
+			reset = append(reset, n)
+		}
+	}
+	return l.each(ctx, reset, func(n *Node, ctx context.Context) error { return l.PowerOn(ctx, n.Name) })
+}
+
 // down reports whether the machine ended by itself.
 func (l *Lab) down(n *Node) bool {
 	m := n.Machine()
@@ -87,9 +100,25 @@ func (l *Lab) Freeze(ctx context.Context, node string) error {
 	return l.inside(ctx, fault.Fault{Kind: fault.Freeze, Node: node})
 }
 
-// Thaw continues it.
+// Thaw continues it. A machine that its watchdog has reset meanwhile boots.
 func (l *Lab) Thaw(ctx context.Context, node string) error {
+	if n, err := l.Node(node); err == nil && n.On() && l.down(n) {
+		return l.PowerOn(ctx, node)
+	}
 	return l.inside(ctx, fault.Fault{Kind: fault.Thaw, Node: node})
+}
+
+// BreakGate takes the address gate away from a node, again and again until ctx ends.
+func (l *Lab) BreakGate(ctx context.Context, node string) error {
+	n, err := l.Node(node)
+	if err != nil {
+		return err
+	}
+	a, err := n.Agent()
+	if err != nil {
+		return err
+	}
+	return a.BreakGate(ctx)
 }
 
 // KillResource ends a resource's processes without warning.
@@ -144,6 +173,22 @@ func (l *Lab) KillDaemon(ctx context.Context, node string) error {
 // KillGuardian ends the guardian by SIGKILL.
 func (l *Lab) KillGuardian(ctx context.Context, node string) error {
 	return l.inside(ctx, fault.Fault{Kind: fault.KillGuardian, Node: node})
+}
+
+// HangGuardian stops the guardian's process, or continues it. A machine that its
+// watchdog has reset meanwhile boots.
+func (l *Lab) HangGuardian(ctx context.Context, node string, hang bool) error {
+	n, err := l.Node(node)
+	if err != nil {
+		return err
+	}
+	switch {
+	case hang:
+		return l.inside(ctx, fault.Fault{Kind: fault.HangGuardian, Node: node})
+	case !n.On() || l.down(n):
+		return l.PowerOn(ctx, node)
+	}
+	return l.inside(ctx, fault.Fault{Kind: fault.ResumeGuardian, Node: node})
 }
 
 // StopDaemon stops perdure in order and waits for its end.
@@ -328,6 +373,9 @@ func (l *Lab) BlockAll(_ context.Context, node, network string) error {
 // impairments away.
 func (l *Lab) Heal(ctx context.Context) error {
 	errs := []error{l.fabric.heal()}
+	for _, network := range Networks() {
+		errs = append(errs, l.SetSwitch(ctx, network, true))
+	}
 	for _, h := range l.hosts {
 		errs = append(errs, h.heal())
 	}

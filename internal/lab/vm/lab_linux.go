@@ -41,6 +41,9 @@ type Lab struct {
 	// op is the person at the cluster; nil before it is built.
 	op  *operator.Cluster
 	web *web
+	// san and nas are nil without storage.
+	san *san
+	nas *Node
 
 	closing sync.Once
 	closed  error
@@ -81,6 +84,9 @@ func New(ctx context.Context, opts Options) (lab *Lab, err error) {
 	if err := Usable(opts.Kind); err != nil {
 		return nil, err
 	}
+	if err := checkStatic(opts.Perdure); err != nil {
+		return nil, err
+	}
 	if err := Room(opts); err != nil {
 		return nil, err
 	}
@@ -108,19 +114,29 @@ func New(ctx context.Context, opts Options) (lab *Lab, err error) {
 		return lab, err
 	}
 	for i, name := range opts.Nodes {
-		n := &Node{Name: name, lab: lab, number: hostNode + i, dir: filepath.Join(lab.dir, name), host: lab.hosts[i%len(lab.hosts)],
+		n := &Node{Name: name, lab: lab, number: hostNode + i, dir: filepath.Join(lab.dir, name), host: lab.hosts[i%len(lab.hosts)], networks: Networks(),
 			group: estate.Group(filepath.Join(string(owned.Group), name))}
 		if err := os.MkdirAll(n.dir, 0o700); err != nil {
 			return lab, err
 		}
 		n.disk = filepath.Join(n.dir, "state.raw")
-		if err := makeDisk(ctx, n.stateDisk()); err != nil {
+		if err := makeDisk(ctx, n.stateDisk(), opts.diskMiB()); err != nil {
 			return lab, err
 		}
 		lab.nodes = append(lab.nodes, n)
 	}
 	if err := lab.lookFromOutside(); err != nil {
 		return lab, err
+	}
+	if opts.Storage {
+		opts.Say("start SAN and NAS")
+		if lab.san, err = newSAN(ctx, lab.fabric, lab.dir, estate.Group(filepath.Join(string(owned.Group), "san"))); err != nil {
+			lab.san = nil
+			return lab, err
+		}
+		if err := lab.newNAS(ctx); err != nil {
+			return lab, err
+		}
 	}
 	opts.Say(fmt.Sprintf("boot %s", strings.Join(opts.Nodes, ", ")))
 	return lab, lab.each(ctx, lab.nodes, (*Node).powerOn)
@@ -190,14 +206,11 @@ func (l *Lab) lookFromOutside() (err error) {
 	return err
 }
 
-// diskMiB is the size of a state disk; most of it is a hole.
-const diskMiB = 96
-
 // makeDisk makes a disk with an empty file system.
-func makeDisk(ctx context.Context, path string) error {
+func makeDisk(ctx context.Context, path string, mib int64) error {
 	f, err := os.Create(path)
 	if err == nil {
-		err = errors.Join(f.Truncate(diskMiB<<20), f.Close())
+		err = errors.Join(f.Truncate(mib<<20), f.Close())
 	}
 	if err != nil {
 		return fmt.Errorf("make disk %s: %w", path, err)
@@ -222,7 +235,13 @@ func Room(o Options) error {
 		return fmt.Errorf("look for free space in %s: %w", os.TempDir(), err)
 	}
 	// Disks are mostly holes; a saved state and a snapshot may come beside each.
-	free, need := fs.Bavail*uint64(fs.Bsize)>>20, uint64(len(o.Nodes)*diskMiB)
+	free, need := fs.Bavail*uint64(fs.Bsize)>>20, uint64(int64(len(o.Nodes))*o.diskMiB())
+	if o.Storage {
+		need += nasDiskMiB
+		for _, lun := range LUNs() {
+			need += uint64(lun.MiB)
+		}
+	}
 	if free < need {
 		return fmt.Errorf("a lab of %d machines may need %d MiB in %s, and %d MiB are free: free some, or name another place by TMPDIR",
 			len(o.Nodes), need, os.TempDir(), free)
@@ -246,10 +265,14 @@ func enoughMemory(o Options) error {
 			break
 		}
 	}
-	need := int64(len(o.Nodes)*(o.MemoryMiB+128)) << 10
+	machines := len(o.Nodes)
+	if o.Storage {
+		machines++
+	}
+	need := int64(machines*(o.MemoryMiB+128)) << 10
 	if available != 0 && available < need {
 		return fmt.Errorf("a lab of %d machines needs about %d MiB of memory, and %d MiB are available: end something, or use fewer nodes",
-			len(o.Nodes), need>>10, available>>10)
+			machines, need>>10, available>>10)
 	}
 	return nil
 }
@@ -268,7 +291,14 @@ func (l *Lab) close() error {
 	if l.opts.Keep {
 		l.keepLogs(ctx)
 	}
-	errs = append(errs, l.each(ctx, slices.DeleteFunc(slices.Clone(l.nodes), func(n *Node) bool { return !n.On() }), (*Node).powerOff))
+	machines := slices.Clone(l.nodes)
+	if l.nas != nil {
+		machines = append(machines, l.nas)
+	}
+	errs = append(errs, l.each(ctx, slices.DeleteFunc(machines, func(n *Node) bool { return !n.On() }), (*Node).powerOff))
+	if l.san != nil {
+		l.san.close()
+	}
 	if l.outside != nil {
 		l.outside.Close()
 	}
@@ -294,7 +324,13 @@ func (l *Lab) keepLogs(ctx context.Context) {
 		}
 		reading, cancel := context.WithTimeout(ctx, 5*time.Second)
 		// What can't be read any more is no reason to stay open.
-		if text, err := a.Read(reading, perdureLog); err == nil {
+		text, err := a.Read(reading, perdureLog)
+		if l.opts.Systemd {
+			var said string
+			said, err = a.Run(reading, "journalctl", "-o", "cat", "-u", "perdure.service")
+			text = []byte(said)
+		}
+		if err == nil {
 			_ = os.WriteFile(filepath.Join(n.dir, "perdure.log"), text, 0o600)
 		}
 		cancel()
@@ -309,6 +345,9 @@ func (l *Lab) KeptDir() string {
 	}
 	return l.estate.KeptDir()
 }
+
+// Kind is that of the machines.
+func (l *Lab) Kind() Kind { return l.opts.Kind }
 
 // Dir is the lab's directory.
 func (l *Lab) Dir() string { return l.dir }

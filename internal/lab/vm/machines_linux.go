@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"slices"
 
@@ -173,15 +174,20 @@ func (l *Lab) Migrate(ctx context.Context, node string, all bool) error {
 	if !ok || !n.on {
 		return fmt.Errorf("migrate %s: %w", node, fault.ErrUnsupported)
 	}
-	for _, network := range Networks() {
+	for _, network := range n.networks {
 		if err := to.addTap(portName(n.Name, network), network); err != nil {
 			return err
 		}
 	}
 	there := n.config(to)
+	n.moves++
+	// Each hypervisor has files of its own for a machine.
+	there.Dir = filepath.Join(n.dir, fmt.Sprintf("at-%s-%d", to.name, n.moves))
+	if err := os.Mkdir(there.Dir, 0o700); err != nil {
+		return fmt.Errorf("migrate %s: %w", node, err)
+	}
 	move := m.Migrate
 	if all {
-		n.moves++
 		there.Disks[1].Path = filepath.Join(n.dir, fmt.Sprintf("state.%d.raw", n.moves))
 		move = m.MigrateAll
 	}
@@ -195,7 +201,7 @@ func (l *Lab) Migrate(ctx context.Context, node string, all bool) error {
 			n.disk = there.Disks[1].Path
 		}
 	}
-	for _, network := range Networks() {
+	for _, network := range n.networks {
 		err = errors.Join(err, from.removePort(portName(n.Name, network)))
 	}
 	return err

@@ -36,8 +36,10 @@ type Node struct {
 	lab  *Lab
 	// number is the node's number in all networks.
 	number int
-	dir    string
-	group  estate.Group
+	// networks are those in which it has cards.
+	networks []string
+	dir      string
+	group    estate.Group
 
 	// mu is held over a change of power or place.
 	mu      sync.Mutex
@@ -47,11 +49,13 @@ type Node struct {
 	on      bool
 	// role is the argument with which perdure is started at a boot; empty: it isn't.
 	role string
+	// installed: perdure's unit was installed on the node's disk.
+	installed bool
 	// failStart makes starts of the server fail, over boots.
 	failStart bool
 	// impaired: a queue inside makes what it sends worse.
 	impaired bool
-	// disk is the state's file, which moves; moves counts how often.
+	// disk is the state's file, which moves; moves counts moves of disk or machine.
 	disk      string
 	moves     int
 	migration machine.Migration
@@ -99,9 +103,13 @@ func (n *Node) Agent() (*agent.Client, error) {
 	return n.client, nil
 }
 
-// Perdure runs a command of perdure on the node.
+// Perdure carries a command of perdure out on the node.
 func (n *Node) Perdure(ctx context.Context, args ...string) (string, error) {
-	return n.Run(ctx, append([]string{agent.ProgramPath}, args...)...)
+	a, err := n.Agent()
+	if err != nil {
+		return "", err
+	}
+	return a.Perdure(ctx, args...)
 }
 
 // Run runs a program on the node and returns what it printed.
@@ -138,15 +146,19 @@ func (n *Node) savedDisk() string { return filepath.Join(n.dir, "state.saved.raw
 // HasGate reports whether the guests' kernel can gate addresses.
 func (l *Lab) HasGate() bool { return l.kind.gate() }
 
+// HasWatchdog reports whether each machine has a watchdog.
+func (l *Lab) HasWatchdog() bool { return l.opts.Watchdog }
+
 // config is the machine's for a place.
 func (n *Node) config(host *Host) machine.Config {
 	l := n.lab
 	var cards []machine.NIC
 	var nets []string
-	for i, network := range Networks() {
+	for card, network := range n.networks {
+		i := networkIndex(network)
 		cards = append(cards, machine.NIC{Name: network, Tap: portName(n.Name, network), MAC: mac(i, n.number)})
 		for _, p := range []netip.Prefix{netip.PrefixFrom(ip4(i, n.number), prefixBits), netip.PrefixFrom(ip6(i, n.number), 64)} {
-			nets = append(nets, fmt.Sprintf("%s%s:%s", agent.WordNet, Device(network), p))
+			nets = append(nets, fmt.Sprintf("%seth%d:%s", agent.WordNet, card, p))
 		}
 	}
 	words := append(l.kind.words(), agent.WordName+n.Name)
@@ -195,7 +207,7 @@ func (n *Node) bootLocked(ctx context.Context) (err error) {
 	if err := errors.Join(n.group.Remove(), n.group.Make()); err != nil {
 		return err
 	}
-	for _, network := range Networks() {
+	for _, network := range n.networks {
 		// A tap that stayed from an unclean end would keep its old carrier.
 		if err := n.host.removePort(portName(n.Name, network)); err != nil {
 			return err
@@ -231,6 +243,11 @@ func (n *Node) furnish(ctx context.Context) error {
 			return err
 		}
 	}
+	if l.san != nil && n != l.nas {
+		if err := n.attachSAN(ctx); err != nil {
+			return err
+		}
+	}
 	if l.web != nil {
 		if _, err := n.client.UseWeb(ctx, l.siteOf(n)); err != nil {
 			return err
@@ -242,19 +259,38 @@ func (n *Node) furnish(ctx context.Context) error {
 		}
 	}
 	n.before = nil
-	if n.role == "" {
-		return nil
+	if n.role == "" || l.opts.Systemd {
+		return nil // systemd starts what is enabled
 	}
 	return n.startPerdure(ctx)
 }
 
 // startPerdure starts guardian or witness.
 func (n *Node) startPerdure(ctx context.Context) error {
+	if n.lab.opts.Systemd {
+		return n.startUnit(ctx)
+	}
 	args := []string{agent.ProgramPath, n.role}
 	if n.role == "guardian" && !n.lab.opts.Watchdog {
 		args = append(args, "--watchdog", "none")
 	}
 	_, err := n.client.Start(ctx, perdureLog, args...)
+	return err
+}
+
+// startUnit starts perdure's own unit, which is installed first if it isn't yet.
+func (n *Node) startUnit(ctx context.Context) error {
+	if !n.installed {
+		args := []string{"install"}
+		if n.role == "witness" {
+			args = append(args, "--witness")
+		}
+		if _, err := n.client.Perdure(ctx, args...); err != nil {
+			return err
+		}
+		n.installed = true
+	}
+	_, err := n.client.Run(ctx, "systemctl", "start", "perdure.service")
 	return err
 }
 
@@ -279,7 +315,7 @@ func (n *Node) powerOffLocked(ctx context.Context) error {
 	n.on = false
 	// A kind's helpers beside its main process don't always notice.
 	errs := []error{err, n.group.Kill(ctx), ignoreClosed(n.client.Close())}
-	for _, network := range Networks() {
+	for _, network := range n.networks {
 		errs = append(errs, n.host.removePort(portName(n.Name, network)))
 	}
 	return errors.Join(errs...)

@@ -16,10 +16,13 @@ const (
 	Replication = "repl"
 	SANA        = "sana"
 	SANB        = "sanb"
+	NAS         = "nas"
 )
 
 // Networks are all of them: a guest's eth0, eth1 and so on.
-func Networks() []string { return []string{Mgmt, Public, Heartbeat, Replication, SANA, SANB} }
+func Networks() []string {
+	return []string{Mgmt, Public, Heartbeat, Replication, SANA, SANB, NAS}
+}
 
 // paths are the networks that become comm paths.
 var paths = []string{Public, Heartbeat}
@@ -50,6 +53,9 @@ type Options struct {
 	Systemd bool
 	// Watchdog loads the guests' watchdog.
 	Watchdog bool
+	// Storage adds a SAN with a portal at each of its switches, which every node
+	// sees, and a NAS.
+	Storage bool
 	// MemoryMiB is a guest's memory; 0 for what its kind needs.
 	MemoryMiB int
 	// Keep leaves the directory with its logs in place at Close.
@@ -77,6 +83,18 @@ func (o Options) withDefaults() Options {
 	return o
 }
 
+// diskMiB is the size of a node's disk, most of it a hole: with perdure's state, or
+// with all that a guest under systemd changes.
+func (o Options) diskMiB() int64 {
+	if o.Systemd {
+		return 512
+	}
+	return 96
+}
+
+// nasDiskMiB is the size of the NAS's disk.
+const nasDiskMiB = 1024
+
 // maxNodes keeps the numbers of addresses apart.
 const maxNodes = 16
 
@@ -90,7 +108,7 @@ func (o Options) check() error {
 	if o.Perdure == "" {
 		return fmt.Errorf("lab: which perdure shall the guests run?")
 	}
-	seen := []string{"client", "probe", "up"}
+	seen := []string{"client", "probe", "up", "san", nasName}
 	for _, name := range slices.Concat(o.Nodes, o.Hosts) {
 		if name == "" || len(name) > 5 || slices.Contains(seen, name) {
 			return fmt.Errorf("lab: the name %q is empty, taken, or longer than 5 letters", name)
@@ -108,6 +126,7 @@ const (
 	hostProbe = 131
 	hostOut   = 200
 	hostSAN   = 210
+	hostNAS   = 211
 )
 
 // prefixBits is the length of a network's prefix.

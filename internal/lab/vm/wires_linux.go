@@ -37,6 +37,14 @@ func (l *Lab) SetPort(_ context.Context, node, network string, up bool) error {
 	return n.host.setPort(portName(node, network), up)
 }
 
+// SetSwitch switches a network's switch: the uplinks of all hosts meet there.
+func (l *Lab) SetSwitch(_ context.Context, network string, up bool) error {
+	if networkIndex(network) < 0 {
+		return fmt.Errorf("switch %q: the networks are %v", network, Networks())
+	}
+	return l.fabric.setPort(network, up)
+}
+
 // Loss loses some of what a node sends.
 func (l *Lab) Loss(ctx context.Context, node, network string, percent int) error {
 	return l.impair(ctx, node, network, "loss", fmt.Sprintf("%d%%", percent))

@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"os"
@@ -22,12 +23,15 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // pair is a client with a guest at the other end, on this machine: what needs a
 // machine of its own fails there, and says so.
-func pair(t *testing.T) *Client {
+func pair(t *testing.T) *Client { return pairWith(t, nil) }
+
+func pairWith(t *testing.T, command Command) *Client {
 	t.Helper()
 	ours, theirs := net.Pipe()
 	served := make(chan error, 1)
 	go func() {
-		g := &guest{name: "n1", node: newNode("n1"), running: map[uint64]*program{}}
+		g := &guest{name: "n1", node: newNode("n1", false), perdure: command,
+			running: map[uint64]*program{}, asking: map[uint64]context.CancelFunc{}}
 		served <- g.serve(theirs)
 	}()
 	c := NewClient("n1", ours)
@@ -197,4 +201,42 @@ func FuzzReadLine(f *testing.F) {
 		}
 		t.Error("the end was not found")
 	})
+}
+
+// TestCommands: a command of perdure is carried out in the guest's agent, its output
+// and status come back, whoever asked can leave, and what goes wrong in it ends
+// nothing else.
+func TestCommands(t *testing.T) {
+	left := make(chan struct{})
+	c := pairWith(t, func(ctx context.Context, args []string, out, errOut io.Writer) int {
+		switch args[0] {
+		case "wait":
+			<-ctx.Done()
+			close(left)
+		case "panic":
+			panic("broken")
+		case "status":
+			fmt.Fprint(out, strings.Repeat("all is well\n", chunk/8))
+			return 0
+		}
+		fmt.Fprint(errOut, "no such thing")
+		return 2
+	})
+	if text, err := c.Perdure(t.Context(), "status"); err != nil || len(text) != 12*(chunk/8) {
+		t.Errorf("%d bytes, %v", len(text), err)
+	}
+	var exit *Exit
+	if _, err := c.Perdure(t.Context(), "nonsense", "--json"); !errors.As(err, &exit) || exit.Code != 2 ||
+		!strings.Contains(err.Error(), "perdure nonsense --json on n1: exit status 2: no such thing") {
+		t.Errorf("a command that fails: %v", err)
+	}
+	if _, err := c.Perdure(t.Context(), "panic"); err == nil || !strings.Contains(err.Error(), "broken") {
+		t.Errorf("a command that panics: %v", err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
+	defer cancel()
+	if _, err := c.Perdure(ctx, "wait"); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("a command that was given up: %v", err)
+	}
+	<-left
 }

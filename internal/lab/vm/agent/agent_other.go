@@ -9,4 +9,4 @@ const InitPath = "/init"
 func Wanted() bool { return false }
 
 // Main is the agent.
-func Main() int { return 1 }
+func Main(Command) int { return 1 }

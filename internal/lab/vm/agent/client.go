@@ -241,8 +241,18 @@ func (e *Exit) Error() string {
 
 // Run runs a program to its end and returns what it printed.
 func (c *Client) Run(ctx context.Context, argv ...string) (string, error) {
+	return c.toEnd(ctx, request{Op: opRun, Argv: argv, End: true}, argv)
+}
+
+// Perdure has a command of perdure carried out and returns what it printed. It is
+// done by the agent itself: no process is started, nothing is frozen with the node.
+func (c *Client) Perdure(ctx context.Context, args ...string) (string, error) {
+	return c.toEnd(ctx, request{Op: opAsk, Argv: args}, append([]string{"perdure"}, args...))
+}
+
+func (c *Client) toEnd(ctx context.Context, q request, argv []string) (string, error) {
 	var out, errOut bytes.Buffer
-	k, err := c.begin(request{Op: opRun, Argv: argv, End: true})
+	k, err := c.begin(q)
 	if err != nil {
 		return "", err
 	}
@@ -379,6 +389,16 @@ func (c *Client) Starts(ctx context.Context) (int, error) {
 // Apply carries out a fault that only the inside can do.
 func (c *Client) Apply(ctx context.Context, f fault.Fault) error {
 	_, err := c.ask(ctx, request{Op: opFault, Text: f.String()})
+	return err
+}
+
+// BreakGate takes the address gate away, again and again until ctx ends. It is the
+// negative control of whoever judges double service.
+func (c *Client) BreakGate(ctx context.Context) error {
+	_, err := c.toEnd(ctx, request{Op: opBreak}, []string{"break the gate"})
+	if ctx.Err() != nil {
+		return nil
+	}
 	return err
 }
 

@@ -1,6 +1,7 @@
 package agent
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/netip"
@@ -45,10 +46,10 @@ func Wanted() bool {
 	return os.Getpid() == 1 && os.Args[0] == InitPath || len(os.Args) == 2 && os.Args[1] == ServeArgument
 }
 
-// Main is the agent. As process 1 it never returns.
-func Main() int {
+// Main is the agent; command is perdure's command line. As process 1 it never returns.
+func Main(command Command) int {
 	if len(os.Args) == 2 && os.Args[1] == ServeArgument {
-		if err := serveGuest(); err != nil {
+		if err := serveGuest(command); err != nil {
 			fmt.Fprintf(os.Stderr, "agent: %v\n", err)
 			return 1
 		}
@@ -79,8 +80,12 @@ func word(all []string, prefix string) string {
 	return ""
 }
 
-// newRoot is where the root is put together before it becomes one.
-const newRoot = "/new"
+const (
+	// newRoot is where the root is put together before it becomes one.
+	newRoot = "/new"
+	// layerDir is where the layer over the read-only image is.
+	layerDir = "/layer"
+)
 
 // boot makes a system of what the hypervisor gave, and stays as process 1.
 func boot() error {
@@ -98,19 +103,31 @@ func boot() error {
 	if err := loadModules(); err != nil {
 		return err
 	}
-	if err := mountRoot(word(cmdline, WordRoot)); err != nil {
+	systemd := word(cmdline, WordSystemd) != ""
+	layer := mount{"tmpfs", layerDir, "tmpfs", 0, ""}
+	if systemd {
+		// What is installed and enabled must outlive a boot: all that changes is on the
+		// node's disk.
+		layer = mount{word(cmdline, WordState), layerDir, "ext4", 0, ""}
+		if err := awaitDevice(layer.source); err != nil {
+			return err
+		}
+	}
+	if err := mountRoot(word(cmdline, WordRoot), layer); err != nil {
 		return err
 	}
 	if err := enterRoot(); err != nil {
 		return err
 	}
-	if err := mountState(word(cmdline, WordState)); err != nil {
-		return err
-	}
 	os.Setenv("PATH", "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin")
 	os.Setenv("HOME", "/root")
-	os.Setenv("PERDURE_STATE_DIR", StateDir)
-	os.Setenv("PERDURE_CGROUP_ROOT", NodeGroup)
+	if !systemd {
+		if err := mountState(word(cmdline, WordState)); err != nil {
+			return err
+		}
+		os.Setenv("PERDURE_STATE_DIR", StateDir)
+		os.Setenv("PERDURE_CGROUP_ROOT", NodeGroup)
+	}
 	name := word(cmdline, WordName)
 	if err := unix.Sethostname([]byte(name)); err != nil {
 		return os.NewSyscallError("sethostname", err)
@@ -121,7 +138,7 @@ func boot() error {
 	if err := startNetwork(cmdline); err != nil {
 		return err
 	}
-	if word(cmdline, WordSystemd) != "" {
+	if systemd {
 		return handOver()
 	}
 	for _, m := range []mount{
@@ -197,26 +214,23 @@ func awaitDevice(path string) error {
 	}
 }
 
-// mountRoot puts the new root together: the read-only image, a layer in memory
-// over it, and this program.
-func mountRoot(root string) error {
+// mountRoot puts the new root together: the read-only image, a layer over it, and
+// this program.
+func mountRoot(root string, layer mount) error {
 	if err := awaitDevice(root); err != nil {
 		return err
 	}
-	for _, m := range []mount{
-		{root, "/lower", "squashfs", unix.MS_RDONLY, ""},
-		{"tmpfs", "/layer", "tmpfs", 0, ""},
-	} {
+	for _, m := range []mount{{root, "/lower", "squashfs", unix.MS_RDONLY, ""}, layer} {
 		if err := m.do(); err != nil {
 			return err
 		}
 	}
-	for _, dir := range []string{"/layer/upper", "/layer/work"} {
-		if err := os.Mkdir(dir, 0o755); err != nil {
+	for _, dir := range []string{layerDir + "/upper", layerDir + "/work"} {
+		if err := os.MkdirAll(dir, 0o755); err != nil {
 			return err
 		}
 	}
-	if err := (mount{"overlay", newRoot, "overlay", 0, "lowerdir=/lower,upperdir=/layer/upper,workdir=/layer/work"}).do(); err != nil {
+	if err := (mount{"overlay", newRoot, "overlay", 0, "lowerdir=/lower,upperdir=" + layerDir + "/upper,workdir=" + layerDir + "/work"}).do(); err != nil {
 		return err
 	}
 	program := newRoot + ProgramPath
@@ -325,15 +339,18 @@ func reap() error {
 	}
 }
 
-// unit runs the agent under systemd, outside of what a freeze stops.
+// unit runs the agent under systemd, outside of what a freeze stops: in a slice of its
+// own.
 const unit = `[Unit]
 Description=Agent of the lab
 DefaultDependencies=no
 After=dev.mount systemd-tmpfiles-setup-dev.service
 [Service]
 ExecStart=` + ProgramPath + ` ` + ServeArgument + `
+Slice=` + systemdSlice + `
 StandardOutput=tty
 TTYPath=/dev/console
+OOMScoreAdjust=-900
 Environment=PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root
 Delegate=yes
 Restart=no
@@ -350,19 +367,22 @@ func handOver() error {
 	if err := os.MkdirAll(dir+"/sysinit.target.wants", 0o755); err != nil {
 		return err
 	}
-	if err := os.Symlink("../lab-agent.service", dir+"/sysinit.target.wants/lab-agent.service"); err != nil {
+	if err := os.Symlink("../lab-agent.service", dir+"/sysinit.target.wants/lab-agent.service"); err != nil && !errors.Is(err, os.ErrExist) {
 		return err
 	}
-	return os.NewSyscallError("exec systemd", syscall.Exec("/lib/systemd/systemd", []string{"/sbin/init"}, os.Environ()))
+	return os.NewSyscallError("exec systemd", syscall.Exec("/lib/systemd/systemd",
+		[]string{"/sbin/init", "--unit=multi-user.target"}, os.Environ()))
 }
 
 // serveGuest opens the control channel and serves until it ends.
-func serveGuest() error {
+func serveGuest(command Command) error {
 	cmdline, err := words()
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(initGroup, 0o755); err != nil {
+	name, systemd := word(cmdline, WordName), word(cmdline, WordSystemd) != ""
+	n := newNode(name, systemd)
+	if err := os.MkdirAll(n.programs, 0o755); err != nil {
 		return err
 	}
 	port, err := openControl(word(cmdline, WordControl))
@@ -370,8 +390,7 @@ func serveGuest() error {
 		return err
 	}
 	defer port.Close()
-	name := word(cmdline, WordName)
-	g := &guest{name: name, node: newNode(name), running: map[uint64]*program{}}
+	g := &guest{name: name, node: n, perdure: command, running: map[uint64]*program{}, asking: map[uint64]context.CancelFunc{}}
 	return g.serve(port)
 }
 

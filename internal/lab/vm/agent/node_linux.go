@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strconv"
 	"strings"
@@ -33,21 +34,39 @@ const (
 	// groups beside it.
 	NodeGroup = cgroupMount + "/node"
 	initGroup = NodeGroup + "/init"
+
+	// SystemdStateDir is perdure's own default, used under systemd.
+	SystemdStateDir = "/var/lib/perdure"
+	// systemdSlice holds the agent under systemd, programsGroup what it starts.
+	systemdSlice  = "lab.slice"
+	programsGroup = cgroupMount + "/lab-programs"
+	// systemdUnit is what perdure install writes.
+	systemdUnit = "perdure.service"
 )
 
 // node is this guest as a target of faults.
 type node struct {
 	inside.Node
+	// systemd: it is process 1, and runs perdure.
+	systemd bool
+	// programs is the cgroup of what the agent starts.
+	programs string
 }
 
 var (
 	_ fault.Freezer   = (*node)(nil)
 	_ fault.Processes = (*node)(nil)
 	_ fault.State     = (*node)(nil)
+	_ fault.Guardians = (*node)(nil)
 )
 
-func newNode(name string) *node {
-	return &node{inside.Node{Name: name, Perdure: ProgramPath, StateDir: StateDir, SavedDir: savedDir, Processes: processes}}
+func newNode(name string, systemd bool) *node {
+	n := &node{systemd: systemd, programs: initGroup,
+		Node: inside.Node{Name: name, Perdure: ProgramPath, StateDir: StateDir, SavedDir: savedDir, Processes: processes}}
+	if systemd {
+		n.programs, n.StateDir, n.SavedDir = programsGroup, SystemdStateDir, SystemdStateDir+".saved"
+	}
+	return n
 }
 
 // processes lists all programs of the node: not the kernel's threads, which have
@@ -91,20 +110,49 @@ func (n *node) useWeb(w Web) (argv []string, err error) {
 }
 
 // Freeze stops everything but the agent; the kernel goes on.
-func (n *node) Freeze(ctx context.Context, _ string) error { return setFrozen(ctx, true) }
+func (n *node) Freeze(ctx context.Context, _ string) error { return n.setFrozen(ctx, true) }
 
 // Thaw continues it.
-func (n *node) Thaw(ctx context.Context, _ string) error { return setFrozen(ctx, false) }
+func (n *node) Thaw(ctx context.Context, _ string) error { return n.setFrozen(ctx, false) }
 
-func setFrozen(ctx context.Context, frozen bool) error {
+// userland are the cgroups of everything that isn't the agent.
+func (n *node) userland() ([]string, error) {
+	if !n.systemd {
+		return []string{NodeGroup}, nil
+	}
+	all, err := filepath.Glob(cgroupMount + "/*/cgroup.freeze")
+	var groups []string
+	for _, file := range all {
+		// Process 1 and the agent go on; all that they started doesn't.
+		if group := filepath.Dir(file); filepath.Base(group) != systemdSlice && filepath.Base(group) != "init.scope" {
+			groups = append(groups, group)
+		}
+	}
+	return groups, err
+}
+
+func (n *node) setFrozen(ctx context.Context, frozen bool) error {
+	groups, err := n.userland()
+	if err != nil {
+		return err
+	}
+	for _, group := range groups {
+		if err := setFrozen(ctx, group, frozen); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func setFrozen(ctx context.Context, group string, frozen bool) error {
 	value := map[bool]string{false: "0", true: "1"}[frozen]
-	if err := os.WriteFile(filepath.Join(NodeGroup, "cgroup.freeze"), []byte(value), 0o600); err != nil {
+	if err := os.WriteFile(filepath.Join(group, "cgroup.freeze"), []byte(value), 0o600); err != nil {
 		return err
 	}
 	ticker := time.NewTicker(2 * time.Millisecond)
 	defer ticker.Stop()
 	for {
-		events, err := os.ReadFile(filepath.Join(NodeGroup, "cgroup.events"))
+		events, err := os.ReadFile(filepath.Join(group, "cgroup.events"))
 		if err != nil {
 			return err
 		}
@@ -113,7 +161,7 @@ func setFrozen(ctx context.Context, frozen bool) error {
 		}
 		select {
 		case <-ctx.Done():
-			return fmt.Errorf("wait for the freeze: %w", context.Cause(ctx))
+			return fmt.Errorf("wait for the freeze of %s: %w", group, context.Cause(ctx))
 		case <-ticker.C:
 		}
 	}
@@ -148,8 +196,24 @@ func (n *node) KillGuardian(context.Context, string) error {
 	return n.Signal("guardian", syscall.SIGKILL)
 }
 
+// HangGuardian stops the guardian's process, or continues it.
+func (n *node) HangGuardian(_ context.Context, _ string, hang bool) error {
+	if hang {
+		return n.Signal("guardian", syscall.SIGSTOP)
+	}
+	return n.Signal("guardian", syscall.SIGCONT)
+}
+
 // StopDaemon is the orderly stop.
-func (n *node) StopDaemon(ctx context.Context, _ string) error { return n.Stop(ctx) }
+func (n *node) StopDaemon(ctx context.Context, _ string) error {
+	if !n.systemd {
+		return n.Stop(ctx)
+	}
+	if out, err := exec.CommandContext(ctx, "systemctl", "stop", systemdUnit).CombinedOutput(); err != nil {
+		return fmt.Errorf("stop %s: %w: %s", systemdUnit, err, out)
+	}
+	return n.AwaitStopped(ctx)
+}
 
 // KeepStop is asked for by perdure's own command, at the hypervisor.
 func (n *node) KeepStop(context.Context, string) error { return errOutside }

@@ -35,7 +35,7 @@ func (g *guest) command(argv []string) (*exec.Cmd, func(), error) {
 	if len(argv) == 0 {
 		return nil, nil, errors.New("run what?")
 	}
-	group, err := os.Open(initGroup)
+	group, err := os.Open(g.node.programs)
 	if err != nil {
 		return nil, nil, fmt.Errorf("open the node's cgroup: %w", err)
 	}
@@ -159,6 +159,9 @@ func (g *guest) steer(q request) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	p := g.running[q.Target]
+	if cancel := g.asking[q.Target]; cancel != nil && q.Op == opStop {
+		cancel()
+	}
 	switch {
 	case q.Op == opInput:
 		if p != nil {

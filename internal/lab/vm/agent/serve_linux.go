@@ -24,12 +24,16 @@ const faultWait = 30 * time.Second
 type guest struct {
 	name string
 	node *node
+	// perdure is its command line.
+	perdure Command
 
 	writing sync.Mutex
 	w       io.Writer
 
 	mu      sync.Mutex
 	running map[uint64]*program
+	// asking ends commands that are being carried out.
+	asking map[uint64]context.CancelFunc
 }
 
 // serve reads requests until the stream ends. Each is done beside the others.
@@ -59,6 +63,12 @@ func (g *guest) serve(stream io.ReadWriter) error {
 			go func() {
 				defer g.release(q.ID)
 				g.do(q)
+			}()
+		case opAsk, opBreak:
+			ctx := g.ask(q.ID)
+			go func() {
+				defer g.asked(q.ID)
+				g.answer(ctx, q)
 			}()
 		default:
 			go g.do(q)

@@ -13,7 +13,7 @@ import (
 
 // Version of the stream. Both sides are of one build; a guest left over from
 // another one says so.
-const Version = 2
+const Version = 3
 
 const (
 	// maxLine bounds a line in bytes.
@@ -32,6 +32,7 @@ type op string
 const (
 	opRun    op = "run"    // to its end, with output as it comes
 	opStart  op = "start"  // and let it run; the output goes to a file
+	opAsk    op = "ask"    // a command of perdure, carried out in the agent's own process
 	opInput  op = "input"  // more for the standard input of what runs; the reply comes when it was taken
 	opResize op = "resize" // of its terminal
 	opStop   op = "stop"   // what runs
@@ -41,6 +42,7 @@ const (
 	opFault  op = "fault"  // of package fault, what the inside can do
 	opStarts op = "starts" // of the web server
 	opClocks op = "clocks"
+	opBreak  op = "break" // the address gate, again and again until it is stopped
 	opSysrq  op = "sysrq" // the kernel's own letters; c is a panic
 )
 

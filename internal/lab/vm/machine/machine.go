@@ -51,6 +51,9 @@ type Config struct {
 	Start func(*exec.Cmd) error
 }
 
+// EndedByWatchdog is what Ended says of a machine that its watchdog has reset.
+const EndedByWatchdog = "reset by watchdog"
+
 // ErrOff says that the machine does not run.
 var ErrOff = errors.New("the machine is off")
 
