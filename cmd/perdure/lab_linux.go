@@ -18,7 +18,7 @@ func lab() *cli.Lab {
 			if err != nil {
 				return err
 			}
-			c := keeper.Config{Kind: o.Kind, Nodes: o.Nodes, Witness: o.Witness, Watchdog: o.Watchdog, Systemd: o.Systemd,
+			c := keeper.Config{Kind: o.Kind, Nodes: o.Nodes, Witness: o.Witness, Watchdog: o.Watchdog, Systemd: o.Systemd, Storage: o.Storage,
 				Detection: o.Detection, Keep: o.Keep, Lang: o.Lang}
 			return keeper.Up(ctx, person(o.LabOptions), c, self, o.Foreground)
 		},

@@ -34,6 +34,7 @@ type LabUpOptions struct {
 	Kind                       string
 	Nodes                      int
 	Witness, Watchdog, Systemd bool
+	Storage                    bool
 	Detection                  time.Duration
 	Keep, Foreground           bool
 }
@@ -61,6 +62,7 @@ type labUpCmd struct {
 	Witness    bool          `help:"Make the last node a witness."`
 	Watchdog   bool          `help:"Give each machine a watchdog."`
 	Systemd    bool          `help:"Boot the guests with systemd as process 1."`
+	Storage    bool          `help:"Add a SAN that every node sees over two switches, and a NAS."`
 	Detection  time.Duration `help:"Detection time of the cluster." placeholder:"TIME"`
 	Keep       bool          `help:"Leave the logs at the end."`
 	Foreground bool          `help:"Keep the lab in this process, until Ctrl-C."`
@@ -72,7 +74,7 @@ func (c labUpCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	return lab.Up(ctx, LabUpOptions{LabOptions: o, Kind: c.Kind, Nodes: c.Nodes, Witness: c.Witness, Watchdog: c.Watchdog,
-		Systemd: c.Systemd, Detection: c.Detection, Keep: c.Keep, Foreground: c.Foreground})
+		Systemd: c.Systemd, Storage: c.Storage, Detection: c.Detection, Keep: c.Keep, Foreground: c.Foreground})
 }
 
 type labStatusCmd struct{}

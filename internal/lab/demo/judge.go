@@ -27,6 +27,9 @@ func (p *play) problem(format string, args ...any) {
 func (p *play) judge() {
 	v, e := p.result.Verdict, p.expect
 	for _, d := range v.Doubles {
+		if v.DoubleTime <= e.Residue.At(p.Timing) {
+			break
+		}
 		p.problem("%s and %s served at once for %v at %v (%s)", d.A, d.B, round(d.Length()), round(d.From), d.By)
 	}
 	if v.Open() {
@@ -34,7 +37,7 @@ func (p *play) judge() {
 	}
 	limit := e.Outage.At(p.Timing)
 	if limit > 0 {
-		limit += p.Stage.Has().Slack
+		limit += p.Stage.Has().Slack + time.Duration(p.scenario.boots())*p.Stage.Has().Boot
 	}
 	for _, o := range v.Outages {
 		// What the lab itself didn't see can't be held against the cluster.

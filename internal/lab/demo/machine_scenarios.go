@@ -57,6 +57,35 @@ func machineScenarios() []Scenario {
 			},
 		},
 		{
+			// It wakes and believes that no time has passed: nothing but the outage.
+			Name: "suspended-1s", Title: Text{"owner and its clock stopped for 1 s", "稼働系 VM とその時計の 1 秒間の停止"},
+			Steps:  []Step{{Do: "suspend owner for 1s", Await: Served, Wait: watch}},
+			Expect: stays(Span{Plus: 1300 * time.Millisecond}),
+		},
+		{
+			// The node that goes on believes in its lease, and so does its gate, for as
+			// long as it had left: at most D - G.
+			Name: "suspended-20s", Title: Text{"owner and its clock stopped for 20 s", "稼働系 VM とその時計の 20 秒間の停止"},
+			Steps: []Step{{Do: "suspend owner for 20s", Await: Served, Wait: Span{Detections: 1.4, Plus: time.Second}}}, Gate: true,
+			Expect: func(t cluster.Timing) Expectation {
+				if t.Gate() > 20*time.Second {
+					return Expectation{Place: Stays, Outage: Span{Plus: 21 * time.Second}}
+				}
+				return Expectation{Place: Moves, Outage: takeover, Residue: Span{Plus: t.Gate()}}
+			},
+		},
+		{
+			// The gate closes without it, in the kernel; the machine is reset later.
+			Name: "guardian-hung", Title: Text{"guardian hangs, watchdog resets", "ガーディアン停止、WD リセット"},
+			Steps: []Step{{Do: "hang-guardian owner", Await: Moved}, {Await: Reset}}, Watchdog: true,
+			Expect: moves(takeover),
+		},
+		{
+			Name: "machine-hung", Title: Text{"userland hangs, watchdog resets", "ユーザーランド停止、WD リセット"},
+			Steps: []Step{{Do: "freeze owner", Await: Moved}, {Await: Reset}}, Watchdog: true, Gate: true,
+			Expect: moves(takeover),
+		},
+		{
 			Name: "migrated", Title: Text{"owner migrated to another host", "稼働系のライブマイグレーション"},
 			Steps:  []Step{{Do: "migrate owner", Wait: watch}},
 			Expect: stays(Span{Plus: 1500 * time.Millisecond}),

@@ -10,6 +10,7 @@ import (
 	"github.com/perdure-ha/perdure/internal/cluster"
 	"github.com/perdure-ha/perdure/internal/lab/client"
 	"github.com/perdure-ha/perdure/internal/lab/fault"
+	"github.com/perdure-ha/perdure/internal/lab/vm/machine"
 )
 
 const (
@@ -22,6 +23,10 @@ const (
 	// figure says more than "too late".
 	lateWait = 15 * time.Second
 )
+
+// resetWait bounds the wait for a watchdog: the guardian's time-out is 15 s, and devices
+// may take twice theirs.
+const resetWait = 45 * time.Second
 
 // endWatch is how long is watched after all is whole again.
 var endWatch = Span{Detections: 0.5, Plus: 250 * time.Millisecond}
@@ -196,7 +201,11 @@ func (p *play) await(ctx context.Context, goal Goal, from time.Duration) error {
 		return nil
 	}
 	p.say(string(goal))
-	waiting, cancel := context.WithTimeout(ctx, p.expect.Outage.At(p.Timing)+lateWait)
+	patience := p.expect.Outage.At(p.Timing) + lateWait
+	if goal == Reset {
+		patience = resetWait
+	}
+	waiting, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	err := error(nil)
 	switch goal {
@@ -206,6 +215,8 @@ func (p *play) await(ctx context.Context, goal Goal, from time.Duration) error {
 		_, err = p.Stage.Client().WaitGood(waiting, from, "")
 	case Moved:
 		err = p.awaitMove(waiting, from)
+	case Reset:
+		err = p.awaitReset(waiting)
 	}
 	if err != nil && ctx.Err() == nil {
 		p.problem("%s was not reached: %v", goal, err)
@@ -223,6 +234,25 @@ func (p *play) awaitMove(ctx context.Context, from time.Duration) error {
 		}
 		from = good.Sent + 1
 	}
+}
+
+// resets is a stage that sees machines end.
+type resets interface {
+	// AwaitEnd waits until a node's machine has ended by itself, and says why.
+	AwaitEnd(ctx context.Context, node string) (why string, err error)
+}
+
+// awaitReset waits until the owner's machine was reset by its watchdog.
+func (p *play) awaitReset(ctx context.Context) error {
+	stage, ok := p.Stage.(resets)
+	if !ok {
+		return fault.ErrUnsupported
+	}
+	why, err := stage.AwaitEnd(ctx, p.roles[Owner])
+	if err == nil && why != machine.EndedByWatchdog {
+		err = fmt.Errorf("the machine of %s ended otherwise: %s", p.roles[Owner], why)
+	}
+	return err
 }
 
 // end makes the cluster whole again, watches a little and judges all of it.
@@ -306,9 +336,11 @@ func undone(open []fault.Fault, f fault.Fault) []fault.Fault {
 		end.Kind = fault.DiskMend
 	case fault.FailStart:
 		end.Kind = fault.MendStart
+	case fault.HangGuardian:
+		end.Kind = fault.ResumeGuardian
 	case fault.StopDaemon, fault.KeepStop, fault.KillGuardian:
 		end.Kind = fault.StartDaemon
-	case fault.Cut, fault.OneWay, fault.Isolate, fault.LinkDown, fault.PortDown, fault.Loss, fault.Delay:
+	case fault.Cut, fault.OneWay, fault.Isolate, fault.LinkDown, fault.PortDown, fault.SwitchDown, fault.Loss, fault.Delay:
 		end = fault.Fault{Kind: fault.Heal}
 	default:
 		return open

@@ -60,6 +60,8 @@ const (
 	Moved Goal = "moved"
 	// Ready: all nodes that are on are in the cluster and nothing is pending.
 	Ready Goal = "ready"
+	// Reset: the owner's machine was reset by its watchdog.
+	Reset Goal = "reset"
 )
 
 // Step is one thing that happens.
@@ -90,6 +92,10 @@ type Expectation struct {
 	// Outage is the longest that may be seen; zero means that no request may
 	// be lost.
 	Outage Span
+	// Residue is for how long two nodes may answer at once: zero, but where the
+	// clock of a machine stood still, which no software inside can notice.
+	// See docs/design/freeze.md.
+	Residue Span
 	// Starts bounds how often the server is started on all nodes together;
 	// zero means no bound.
 	Starts int
@@ -107,9 +113,11 @@ type Scenario struct {
 	// Machine: it needs a machine of its own, and isn't on the list of others.
 	Machine bool
 	// Gate: only an address gate in the kernel can silence the node in time.
-	Gate   bool
-	Steps  []Step
-	Expect func(t cluster.Timing) Expectation
+	Gate bool
+	// Watchdog: the machines need one that resets them.
+	Watchdog bool
+	Steps    []Step
+	Expect   func(t cluster.Timing) Expectation
 }
 
 // Check finds mistakes in the scenario itself.
@@ -124,7 +132,7 @@ func (s Scenario) Check() error {
 				errs = append(errs, fmt.Errorf("step %d: %w", i+1, err))
 			}
 		}
-		if !slices.Contains([]Goal{"", Served, Moved, Ready}, step.Await) {
+		if !slices.Contains([]Goal{"", Served, Moved, Ready, Reset}, step.Await) {
 			errs = append(errs, fmt.Errorf("step %d: unknown goal %q", i+1, step.Await))
 		}
 	}
@@ -144,6 +152,16 @@ func (s Scenario) Length(t cluster.Timing) time.Duration {
 		}
 	}
 	return length
+}
+
+// boots counts the nodes that are switched on on the way.
+func (s Scenario) boots() (n int) {
+	for _, step := range s.Steps {
+		if f, err := fault.Parse(step.Do); err == nil && f.Kind == fault.PowerOn {
+			n++
+		}
+	}
+	return n
 }
 
 // bootTime is about what a node needs to be whole again.

@@ -44,9 +44,14 @@ type Equipment struct {
 	Workers bool
 	// Gate: an address gate in the kernel silences nodes that don't run.
 	Gate bool
+	// Watchdog: each machine has one that resets it.
+	Watchdog bool
 	// Slack is added to every outage that is allowed at all: what the stage's
 	// machines need longer for the same start.
 	Slack time.Duration
+	// Boot is added for each node that is switched on on the way: what its machine
+	// needs to boot.
+	Boot time.Duration
 }
 
 // playable reports whether a stage has all that a scenario needs.
@@ -60,6 +65,8 @@ func hindrance(stage Stage, s Scenario) Text {
 		return words["no-workers"]
 	case s.Gate && !has.Gate:
 		return words["no-gate"]
+	case s.Watchdog && !has.Watchdog:
+		return words["no-watchdog"]
 	}
 	for _, step := range s.Steps {
 		f, err := fault.Parse(step.Do)

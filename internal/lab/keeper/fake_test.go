@@ -314,9 +314,10 @@ func TestTextsFit(t *testing.T) {
 	look := (&fakeLab{}).Look()
 	look.Nodes = []Node{{Name: "n1", Host: "h1", Kind: "qemu", State: "changing", Addresses: []Address{{"public", "10.78.1.11"}, {"heartbeat", "10.78.2.11"}}},
 		{Name: "w1", Host: "h3", Kind: "uml", State: "on", Witness: true, Addresses: []Address{{"public", "10.78.1.13"}, {"heartbeat", "10.78.2.13"}}}}
+	look.Storage = []Storage{{"sana", "iscsi://10.78.4.210:3260/iqn.2026-11.lab.perdure:san"}, {"nas", "nfs://10.78.6.211/"}}
 	look.Config.Nodes, look.PID, look.Phase, look.Since = 3, 4194304, Serves, time.Now()
 	look.Service = &Service{Address: "10.78.1.100:80", Node: "n1", Window: 10 * time.Minute, Sent: 59999, Lost: 300, Longest: 2610 * time.Millisecond,
-		Outages: []Outage{{At: time.Now(), Length: time.Second, Before: "n1", After: "n2"}}, Double: time.Second}
+		OutageCount: 7, Outages: []Outage{{At: time.Now(), Length: time.Second, Before: "n1", After: "n2"}}, Double: time.Second}
 	for _, lang := range []string{message.English, message.Japanese} {
 		var out bytes.Buffer
 		p := Person{Lang: lang, Out: &out, Err: &out}
@@ -325,6 +326,10 @@ func TestTextsFit(t *testing.T) {
 		p.list(Offer{Scenarios: []Item{{"standby-power-loss", "standby powered off", "machines of kind uml can't do it"}},
 			Faults: []Item{{Name: "power-off"}, {Name: "nmi", Why: "no"}}})
 		p.print("no-lab")
+		// All outages are counted, although only the last are listed.
+		if want := (Person{Lang: lang}).say("counters", look.Service.Window, 59999, 300, 7, 2.61); !strings.Contains(out.String(), want) {
+			t.Errorf("%s: no %q", lang, want)
+		}
 		for _, line := range strings.Split(out.String(), "\n") {
 			if message.Width(line) > widest {
 				t.Errorf("%s: %d cells: %s", lang, message.Width(line), line)

@@ -21,6 +21,8 @@ type Config struct {
 	// Watchdog gives each machine one; Systemd boots guests with it as process 1.
 	Watchdog bool `json:"watchdog,omitempty"`
 	Systemd  bool `json:"systemd,omitempty"`
+	// Storage adds a SAN and a NAS.
+	Storage bool `json:"storage,omitempty"`
 	// Detection is the detection time; 0 leaves the default.
 	Detection time.Duration `json:"detection,omitempty"`
 	// Keep leaves the logs at the end.
@@ -137,6 +139,8 @@ type Look struct {
 	PID    int       `json:"pid"`
 	Dir    string    `json:"dir,omitempty"`
 	Nodes  []Node    `json:"nodes,omitempty"`
+	// Storage is what nodes reach in the storage networks.
+	Storage []Storage `json:"storage,omitempty"`
 	// Busy is what is being done to it now.
 	Busy    string   `json:"busy,omitempty"`
 	Service *Service `json:"service,omitempty"`
@@ -152,6 +156,12 @@ type Node struct {
 	Witness bool   `json:"witness,omitempty"`
 	// Addresses are its own in the networks that people look for.
 	Addresses []Address `json:"addresses,omitempty"`
+}
+
+// Storage is a target or a server at a switch of its own.
+type Storage struct {
+	Network string `json:"network"`
+	URL     string `json:"url"`
 }
 
 // Address is one of a node's.
@@ -171,7 +181,9 @@ type Service struct {
 	Sent    int           `json:"sent"`
 	Lost    int           `json:"lost"`
 	Longest time.Duration `json:"longest"`
-	Outages []Outage      `json:"outages,omitempty"`
+	// OutageCount is how many outages there were, of which Outages are the last.
+	OutageCount int      `json:"outage_count"`
+	Outages     []Outage `json:"outages,omitempty"`
 	// Double is for how long two nodes answered at once: any is a defect.
 	Double time.Duration `json:"double"`
 }

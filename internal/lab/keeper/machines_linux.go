@@ -85,7 +85,7 @@ func openMachines(ctx context.Context, binary string, c Config, say func(Progres
 // options are the lab's, without the program.
 func options(c Config) vm.Options {
 	nodes, _, _ := c.Names()
-	return vm.Options{Nodes: nodes, Kind: vm.Kind(c.Kind), Systemd: c.Systemd, Watchdog: c.Watchdog, Keep: c.Keep}
+	return vm.Options{Nodes: nodes, Kind: vm.Kind(c.Kind), Systemd: c.Systemd, Watchdog: c.Watchdog, Storage: c.Storage, Keep: c.Keep}
 }
 
 // forget drops what the witnesses saw long ago, so that a lab can stay for days.
@@ -119,6 +119,12 @@ func (m *machines) Close() (kept string, err error) {
 
 func (m *machines) Look() Look {
 	look := Look{Config: m.config, Dir: m.lab.Dir(), Service: m.service()}
+	if m.config.Storage {
+		for _, network := range []string{vm.SANA, vm.SANB} {
+			look.Storage = append(look.Storage, Storage{network, "iscsi://" + vm.SANPortal(network).String() + "/" + vm.SANTarget})
+		}
+		look.Storage = append(look.Storage, Storage{vm.NAS, "nfs://" + vm.NASAddr().String() + "/"})
+	}
 	for _, n := range m.nodes {
 		node := Node{Name: n.Name, Kind: m.config.Kind, Witness: n.Name == "w1"}
 		for _, network := range []string{vm.Public, vm.Heartbeat, vm.Mgmt} {
@@ -162,7 +168,8 @@ func (m *machines) service() *Service {
 	now := c.Clock().Now()
 	from := max(0, now-counted)
 	v := client.Judge(client.Gather(c, m.stage.Prober(), from), from, now)
-	s := &Service{Address: m.lab.Service().String(), Window: now - from, Sent: v.Sent, Lost: v.Lost, Longest: v.Longest, Double: v.DoubleTime}
+	s := &Service{Address: m.lab.Service().String(), Window: now - from, Sent: v.Sent, Lost: v.Lost, Longest: v.Longest, Double: v.DoubleTime,
+		OutageCount: len(v.Outages)}
 	if good := c.LastGood(); good.Seq != 0 {
 		s.Node, s.Silent = good.Node, now-good.Done
 	}

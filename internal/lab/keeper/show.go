@@ -163,6 +163,9 @@ func (p Person) table(look Look) {
 		}
 		row(n.Name, host, n.Kind, state, addresses["public"], addresses["heartbeat"])
 	}
+	for _, st := range look.Storage {
+		row(st.Network, st.URL)
+	}
 }
 
 // next names what can be done with a lab that has just come up.
@@ -200,7 +203,7 @@ func (p Person) status(look Look) {
 	default:
 		p.print("serves", s.Address, s.Node)
 	}
-	p.print("counters", s.Window.Round(time.Second), s.Sent, s.Lost, len(s.Outages), s.Longest.Seconds())
+	p.print("counters", s.Window.Round(time.Second), s.Sent, s.Lost, s.OutageCount, s.Longest.Seconds())
 	for _, o := range s.Outages {
 		if o.Open {
 			p.print("outage-open", o.At.Local().Format("15:04:05"), o.Length.Seconds(), o.Before)
