@@ -124,6 +124,14 @@ func (s *State) apply(index uint64, c *Command) Result {
 		return s.setResource(index, c, c.SetResource)
 	case c.Note != nil:
 		return s.note(index, c, c.Note)
+	case c.SetUser != nil:
+		return s.setUser(index, c, c.SetUser)
+	case c.DeleteUser != nil:
+		return s.deleteUser(index, c, c.DeleteUser)
+	case c.AddKey != nil:
+		return s.addKey(index, c, c.AddKey)
+	case c.DeleteKey != nil:
+		return s.deleteKey(index, c, c.DeleteKey)
 	}
 	return Result{} // an empty command: used to learn that the log moves
 }

@@ -191,7 +191,10 @@ func (s *State) setNode(index uint64, c *Command, a *SetNode) Result {
 	if a.Maintenance != nil {
 		n.Maintenance = *a.Maintenance
 	}
-	if a.Paths == nil && a.Maintenance == nil {
+	if a.API != nil {
+		n.API = *a.API
+	}
+	if a.Paths == nil && a.Maintenance == nil && a.API == nil {
 		return Result{}
 	}
 	return Result{Entry: s.tell(index, c, Entry{Kind: KindConfigured, Node: a.Node})}

@@ -50,6 +50,10 @@ type Command struct {
 	DeleteResource  *DeleteResource  `json:"delete_resource,omitempty"`
 	SetResource     *SetResource     `json:"set_resource,omitempty"`
 	Note            *Note            `json:"note,omitempty"`
+	SetUser         *SetUser         `json:"set_user,omitempty"`
+	DeleteUser      *DeleteUser      `json:"delete_user,omitempty"`
+	AddKey          *AddKey          `json:"add_key,omitempty"`
+	DeleteKey       *DeleteKey       `json:"delete_key,omitempty"`
 }
 
 // Encode is the command as the log carries it.
@@ -136,6 +140,7 @@ type SetNode struct {
 	Protocol        *int    `json:"protocol,omitempty"`
 	WatchdogSeconds *int    `json:"watchdog_seconds,omitempty"`
 	Maintenance     *bool   `json:"maintenance,omitempty"`
+	API             *string `json:"api,omitempty"`
 }
 
 // Admit gives a boot of a node its generation. By proposing it the node states

@@ -29,5 +29,6 @@ const (
 	KindPath            Kind = "comm path"
 	KindLease           Kind = "lease"
 	KindSilence         Kind = "silence"
+	KindAccess          Kind = "access"
 	KindDaemonRestarted Kind = "daemon restarted"
 )

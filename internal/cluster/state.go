@@ -44,6 +44,9 @@ type State struct {
 	Nodes       []Node      `json:"nodes"`
 	Tokens      []Token     `json:"tokens,omitempty"`
 	Hierarchies []Hierarchy `json:"hierarchies,omitempty"`
+	// Users and Keys say who else may ask, over the network.
+	Users []User `json:"users,omitempty"` // sorted by name
+	Keys  []Key  `json:"keys,omitempty"`  // oldest first
 	// Recent are the ids of the last commands that had one, so that a command
 	// sent twice is carried out once.
 	Recent []uint64 `json:"recent,omitempty"`
@@ -106,6 +109,10 @@ type Node struct {
 	WatchdogSeconds int `json:"watchdog_seconds,omitempty"`
 	// Maintenance reports whether nothing may be brought in service here.
 	Maintenance bool `json:"maintenance,omitempty"`
+	// API is where it answers users and access tokens: "off", addresses
+	// ip:port separated by commas, or empty: on its comm paths, at the default
+	// port, once there are users or access tokens.
+	API string `json:"api,omitempty"`
 }
 
 // Path is a node's end of a comm path. The ends of two nodes with the same
