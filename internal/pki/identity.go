@@ -45,6 +45,9 @@ func (id Identity) check() error {
 	if id.Node == 0 {
 		return fmt.Errorf("identity in cluster %s: node id 0 is no node", id.Cluster)
 	}
+	if id.Name == apiName {
+		return fmt.Errorf("node name %q: it stands for every node's API", id.Name)
+	}
 	if !nodeName.MatchString(id.Name) {
 		return fmt.Errorf("node name %q: want 1 to 63 letters, digits and inner . _ -", id.Name)
 	}
