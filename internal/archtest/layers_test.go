@@ -39,6 +39,7 @@ var packages = map[string]layer{
 	"internal/volume":  layerPure,
 
 	"internal/api":           layerEdge,
+	"internal/audit":         layerEdge,
 	"internal/commpath":      layerEdge,
 	"internal/console":       layerEdge,
 	"internal/fence":         layerEdge,
