@@ -25,12 +25,15 @@ import (
 // answerMax bounds an answer (bytes): a state with its timeline is far below.
 const answerMax = 32 << 20
 
-// Client speaks to the daemon of this machine. Its errors are messages of the
-// catalogue.
+// Client speaks to the daemon of this machine, or to one elsewhere. Its errors
+// are messages of the catalogue.
 type Client struct {
 	runDir string
 	by     string
-	http   *http.Client
+	// base is what addresses begin with, and token what is shown; at is for
+	// people.
+	base, token, at string
+	http            *http.Client
 }
 
 // Dial makes a client for the daemon with this run directory. It connects with
@@ -45,7 +48,7 @@ func Dial(runDir string) *Client {
 		},
 		MaxIdleConns: 2, IdleConnTimeout: 30 * time.Second, DisableCompression: true,
 	}
-	return &Client{runDir: runDir, by: person(), http: &http.Client{Transport: t}}
+	return &Client{runDir: runDir, by: person(), base: "http://perdure", at: SocketPath(runDir), http: &http.Client{Transport: t}}
 }
 
 // Close drops idle connections.
@@ -95,14 +98,18 @@ func (c *Client) send(ctx context.Context, method, path string, in any, last str
 		}
 		body = bytes.NewReader(b)
 	}
-	req, err := http.NewRequestWithContext(ctx, method, "http://perdure"+path, body)
+	req, err := http.NewRequestWithContext(ctx, method, c.base+path, body)
 	if err != nil {
 		return nil, fmt.Errorf("make a request: %w", err)
 	}
 	if in != nil {
 		req.Header.Set("Content-Type", "application/json")
 	}
-	req.Header.Set(byHeader, c.by)
+	if c.token != "" {
+		req.Header.Set("Authorization", "Bearer "+c.token)
+	} else {
+		req.Header.Set(byHeader, c.by)
+	}
 	if last != "" {
 		req.Header.Set("Last-Event-ID", last)
 	}
@@ -124,8 +131,11 @@ func failure(status int, b []byte) error {
 
 // explain says why the daemon could not be reached.
 func (c *Client) explain(err error) error {
-	at := SocketPath(c.runDir)
+	at := c.at
 	var timeout net.Error
+	if c.runDir == "" && !errors.Is(err, context.Canceled) {
+		return c.explainRemote(err)
+	}
 	switch {
 	case errors.Is(err, context.Canceled):
 		return err

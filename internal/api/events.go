@@ -60,7 +60,8 @@ func (s *Server) events(ctx context.Context, in *eventsQuery, send sse.Sender) {
 	defer timer.Stop()
 	var told time.Time
 	pending := true
-	for {
+	who := caller(ctx)
+	for s.stands(who) {
 		changed := s.backend.Changed()
 		if st := s.backend.State(); st != nil {
 			sent, err := sendEntries(send, st, last)

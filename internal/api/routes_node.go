@@ -44,6 +44,7 @@ func (s *Server) routesNode() {
 	do(s, op(http.MethodPut, "/v1/nodes/{node}/paths", "path-set", "Set a node's ends of its comm paths", "paths"), s.setPaths)
 	do(s, op(http.MethodPost, "/v1/local/stop", "node-stop", "Stop this node's daemon", "nodes"), s.stopNode)
 	s.routesFencing()
+	s.routesListen()
 }
 
 func (s *Server) createToken(ctx context.Context, in *struct{ Body NewToken }) (TokenMade, error) {

@@ -21,9 +21,9 @@ type View struct {
 func (s *Server) routesRead() {
 	get(s, "/v1/status", "status", "The cluster assessed: safe or not, and why", s.report, "status")
 	get(s, "/v1/view", "view", "The replicated state, this node's own view and the report", func(st *cluster.State) View {
-		return View{State: st, Local: s.backend.Local(), Report: s.report(st)}
+		return View{State: st.Shown(), Local: s.backend.Local(), Report: s.report(st)}
 	}, "status")
-	get(s, "/v1/state", "state", "The replicated state", func(st *cluster.State) *cluster.State { return st }, "status")
+	get(s, "/v1/state", "state", "The replicated state", (*cluster.State).Shown, "status")
 	get(s, "/v1/local", "local", "What this node knows by itself",
 		func(*cluster.State) Local { return s.backend.Local() }, "status")
 	get(s, "/v1/nodes", "nodes", "The nodes", func(st *cluster.State) []cluster.Node { return st.Nodes }, "nodes")

@@ -43,6 +43,11 @@ type Server struct {
 	huma    huma.API
 	// done ends the event streams: http.Server.Shutdown waits for them.
 	done chan struct{}
+	// remote serves others than this machine; see [Server.ServeTLS].
+	remote    *http.Server
+	access    Access
+	passwords passwords
+	failures  failures
 	// stops are clean stops under way, which outlive their requests.
 	stops sync.WaitGroup
 }
@@ -52,22 +57,33 @@ func NewServer(b Backend, k Kits, log *slog.Logger) *Server {
 	if log == nil {
 		log = slog.New(slog.DiscardHandler)
 	}
-	s := &Server{backend: b, kits: k, log: log, now: time.Now, done: make(chan struct{})}
+	s := &Server{backend: b, kits: k, log: log, now: time.Now, done: make(chan struct{}), passwords: newPasswords()}
+	s.failures.now = func() time.Time { return s.now() }
 	mux := http.NewServeMux()
 	cfg := huma.DefaultConfig("Perdure", "1")
 	cfg.DocsPath, cfg.SchemasPath = "", ""
 	cfg.CreateHooks = nil // no $schema fields in answers
 	cfg.RejectUnknownQueryParameters = true
+	cfg.Components.SecuritySchemes = map[string]*huma.SecurityScheme{bearer: {
+		Type: "http", Scheme: "bearer", Description: "an access token (perdure token access), or that of a log-in"}}
 	s.huma = humago.New(mux, cfg)
+	s.huma.UseMiddleware(s.checkRight)
 	s.routes()
-	s.http = &http.Server{
-		Handler:           s.bound(mux),
+	s.http = s.server(s.bound(local(mux)), slog.LevelWarn)
+	// Strangers on the network can't be kept from writing nonsense.
+	s.remote = s.server(s.bound(http.NewCrossOriginProtection().Handler(s.identify(mux))), slog.LevelDebug)
+	s.remote.HTTP2 = &http.HTTP2Config{MaxConcurrentStreams: streamsMax}
+	return s
+}
+
+func (s *Server) server(h http.Handler, level slog.Level) *http.Server {
+	return &http.Server{
+		Handler:           h,
 		ReadHeaderTimeout: readTimeout,
 		IdleTimeout:       time.Minute,
 		MaxHeaderBytes:    headerMax,
-		ErrorLog:          slog.NewLogLogger(log.Handler(), slog.LevelWarn),
+		ErrorLog:          slog.NewLogLogger(s.log.Handler(), level),
 	}
-	return s
 }
 
 func (s *Server) routes() {
@@ -77,6 +93,7 @@ func (s *Server) routes() {
 	s.routesNode()
 	s.routesQuorum()
 	s.routesEvents()
+	s.routesAccess()
 }
 
 // Serve answers until Close. It returns nil then.
@@ -93,12 +110,16 @@ func (s *Server) Close() error {
 	close(s.done)
 	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Second)
 	defer cancel()
-	err := s.http.Shutdown(ctx)
-	if err != nil {
-		err = s.http.Close()
-	}
+	err := errors.Join(end(ctx, s.remote), end(ctx, s.http))
 	s.stops.Wait()
 	return err
+}
+
+func end(ctx context.Context, h *http.Server) error {
+	if h.Shutdown(ctx) != nil {
+		return h.Close()
+	}
+	return nil
 }
 
 // bound gives every request a size and a deadline. The event stream sets its
@@ -117,11 +138,7 @@ func (s *Server) bound(next http.Handler) http.Handler {
 		if r.Method == http.MethodGet {
 			limit = readTimeout
 		}
-		by := r.Header.Get(byHeader)
-		if len(by) > 64 || strings.ContainsFunc(by, unicode.IsControl) {
-			by = ""
-		}
-		ctx, cancel := context.WithTimeout(context.WithValue(r.Context(), byKey{}, by), limit)
+		ctx, cancel := context.WithTimeout(r.Context(), limit)
 		defer cancel()
 		_ = rc.SetReadDeadline(time.Now().Add(limit + writeTimeout))
 		_ = rc.SetWriteDeadline(time.Now().Add(limit + writeTimeout))
@@ -129,12 +146,32 @@ func (s *Server) bound(next http.Handler) http.Handler {
 	})
 }
 
-// op describes an operation.
+// local makes whoever reaches this machine's own socket an administrator: it is
+// open to root alone. The name that it gives itself is taken for true.
+func local(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		by := r.Header.Get(byHeader)
+		if len(by) > 64 || strings.ContainsFunc(by, unicode.IsControl) {
+			by = ""
+		}
+		next.ServeHTTP(w, r.WithContext(withCaller(r.Context(), Caller{Name: by, Right: cluster.Admin, Via: "local"})))
+	})
+}
+
+// bearer names the way to prove who one is, in the description.
+const bearer = "token"
+
+// op describes an operation; who may call it is in [least].
 func op(method, path, id, summary string, tags ...string) huma.Operation {
-	return huma.Operation{
+	o := huma.Operation{
 		OperationID: id, Method: method, Path: path, Summary: summary, Tags: tags,
 		MaxBodyBytes: bodyMax, BodyReadTimeout: commandTimeout + writeTimeout,
 	}
+	if right := leastFor(id); right != anybody {
+		o.Security = []map[string][]string{{bearer: {}}}
+		o.Description = "Least role: " + string(right) + "."
+	}
+	return o
 }
 
 // body is an answer with a body.
@@ -156,7 +193,7 @@ func do[I, T any](s *Server, o huma.Operation, f func(context.Context, *I) (T, e
 	huma.Register(s.huma, o, func(ctx context.Context, in *I) (*body[T], error) {
 		out, err := f(ctx, in)
 		if err != nil {
-			return nil, problem(http.StatusUnprocessableEntity, err)
+			return nil, fail(ctx, err)
 		}
 		return &body[T]{out}, nil
 	})
@@ -177,8 +214,6 @@ func (s *Server) state() (*cluster.State, error) {
 // nothing.
 const byHeader = "Perdure-By"
 
-type byKey struct{}
-
 // Done says what became of a command.
 type Done struct {
 	// Entry is the line of the timeline that it made; 0: none.
@@ -191,7 +226,9 @@ type Done struct {
 
 // propose has a command carried out.
 func (s *Server) propose(ctx context.Context, c cluster.Command) (Done, error) {
-	c.By, _ = ctx.Value(byKey{}).(string)
+	c.By = caller(ctx).Name
+	n := noted(ctx)
+	n.reason = c.Reason
 	r, err := s.backend.Propose(ctx, c)
 	if err != nil {
 		if !message.Has(err, message.ProposalUnknown) && errors.Is(err, context.DeadlineExceeded) {
@@ -202,6 +239,7 @@ func (s *Server) propose(ctx context.Context, c cluster.Command) (Done, error) {
 	if r.Refused() {
 		return Done{}, refusal(r.Refusal)
 	}
+	n.entry = r.Entry
 	d := Done{Entry: r.Entry}
 	if st := s.backend.State(); st != nil {
 		d.Applied = st.Applied

@@ -14,6 +14,9 @@ type globals struct {
 	Lang     string `help:"Language of messages: en or ja." env:"PERDURE_LANG" placeholder:"LANG"`
 	StateDir string `help:"Directory of this node's state." env:"PERDURE_STATE_DIR" default:"${state_dir}" placeholder:"DIR"`
 	RunDir   string `help:"Directory of the daemon's socket." env:"PERDURE_RUN_DIR" default:"${run_dir}" placeholder:"DIR"`
+
+	Server    []string `help:"Ask nodes elsewhere, over TLS: HOST[:PORT], the first that answers." env:"PERDURE_SERVER" placeholder:"HOST"`
+	TokenFile string   `help:"File with an access token, for --server; or PERDURE_TOKEN." env:"PERDURE_TOKEN_FILE" placeholder:"FILE"`
 }
 
 // commands is the whole command line.
@@ -28,6 +31,7 @@ type commands struct {
 	Why        whyCmd        `cmd:"" group:"Look" help:"Tell how a hierarchy came to be where it is."`
 	Events     eventsCmd     `cmd:"" group:"Look" help:"Show what happened, and follow it."`
 	Alarm      alarmCmd      `cmd:"" group:"Look" help:"Alarms that stand."`
+	Audit      auditCmd      `cmd:"" group:"Look" help:"Who asked this node for what, and what became of it."`
 	Version    versionCmd    `cmd:"" group:"Look" help:"Show the versions of this program and of the daemon."`
 	Switchover switchoverCmd `cmd:"" group:"Act" help:"Move a hierarchy to another node."`
 	Hierarchy  hierarchyCmd  `cmd:"" group:"Act" help:"Hierarchies: what is kept in service as a whole."`
@@ -36,7 +40,8 @@ type commands struct {
 	Node       nodeCmd       `cmd:"" group:"Act" help:"Nodes of the cluster."`
 	Path       pathCmd       `cmd:"" group:"Act" help:"Comm paths between the nodes."`
 	Quorum     quorumCmd     `cmd:"" group:"Act" help:"Votes and the detection time."`
-	Token      tokenCmd      `cmd:"" group:"Act" help:"Tokens with which nodes join."`
+	Token      tokenCmd      `cmd:"" group:"Act" help:"Tokens with which nodes join, and with which programs ask."`
+	User       userCmd       `cmd:"" group:"Act" help:"Users who may ask over the network, and their roles."`
 
 	Guardian guardianCmd `cmd:"" group:"Run" help:"Run this node: the guardian, which starts the daemon."`
 	Witness  witnessCmd  `cmd:"" group:"Run" help:"Run this machine as a witness: it votes and hosts nothing."`

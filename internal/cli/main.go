@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -70,7 +71,9 @@ func Main(ctx context.Context, args []string, t Terminal, r Runners, version str
 		return exitUsage
 	}
 	a.globals = cmd.globals
-	err = k.Run(ctx, a)
+	if err = a.reach(k.Command()); err == nil {
+		err = k.Run(ctx, a)
+	}
 	return a.exit(err)
 }
 
@@ -117,6 +120,21 @@ func (a *app) layout() {
 	}
 	a.color = terminal && a.term.Getenv("NO_COLOR") == "" && a.term.Getenv("TERM") != "dumb"
 	a.zone = time.Local
+}
+
+// local are the commands that have no use for --server.
+var local = []string{"init", "join", "install", "guardian", "witness", "daemon", "demo", "lab"}
+
+// reach prepares the connection to nodes elsewhere, if they are wanted.
+func (a *app) reach(command string) (err error) {
+	if len(a.Server) == 0 {
+		return nil
+	}
+	if first, _, _ := strings.Cut(command, " "); slices.Contains(local, first) {
+		return message.New(message.LocalOnly, first)
+	}
+	a.api, err = a.remote()
+	return err
 }
 
 // client connects to the daemon of this machine.

@@ -20,6 +20,7 @@ type nodeCmd struct {
 	Stop   nodeStopCmd   `cmd:"" help:"Stop this node's daemon; its services move to other nodes first."`
 	Remove nodeRemoveCmd `cmd:"" help:"Remove another node from the cluster for good."`
 
+	API         nodeAPICmd         `cmd:"" name:"api" help:"Set where a node answers users and access tokens."`
 	Maintenance nodeMaintenanceCmd `cmd:"" help:"Begin or end maintenance: nothing is brought in service there."`
 	Fenced      nodeFencedCmd      `cmd:"" help:"Confirm that an evicted or unmanaged node is powered off."`
 }

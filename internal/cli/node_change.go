@@ -37,3 +37,13 @@ func (c nodeFencedCmd) Run(ctx context.Context, a *app) error {
 	d, err := a.client().Fenced(ctx, c.Node)
 	return a.done(ctx, d, err, message.AskedFenced, c.Node)
 }
+
+type nodeAPICmd struct {
+	Node   string `arg:"" help:"Name."`
+	Listen string `arg:"" help:"default: on its comm paths, port 7443, once there are users or access tokens; off; or IP:PORT, separated by commas."`
+}
+
+func (c nodeAPICmd) Run(ctx context.Context, a *app) error {
+	d, err := a.client().SetAPI(ctx, c.Node, c.Listen)
+	return a.done(ctx, d, err, message.AskedAPI, c.Node, c.Listen)
+}

@@ -3,6 +3,7 @@ package cli_test
 import (
 	"context"
 	"errors"
+	"net"
 	"os"
 	"os/signal"
 	"path/filepath"
@@ -20,6 +21,7 @@ import (
 	"github.com/perdure-ha/perdure/internal/cluster"
 	"github.com/perdure-ha/perdure/internal/kit"
 	"github.com/perdure-ha/perdure/internal/kit/all"
+	"github.com/perdure-ha/perdure/internal/pki"
 )
 
 func TestMain(m *testing.M) {
@@ -81,10 +83,12 @@ func startDaemon(ts *testscript.TestScript, _ bool, args []string) {
 	l, err := api.Listen(ts.Getenv("PERDURE_RUN_DIR"))
 	ts.Check(err)
 	s := api.NewServer(fake, kits{}, nil)
+	far := outside(ts, s)
 	served := make(chan struct{})
 	go func() {
 		defer close(served)
 		_ = s.Serve(l)
+		<-far
 	}()
 	closed := make(chan struct{})
 	go func() {
@@ -100,6 +104,42 @@ func startDaemon(ts *testscript.TestScript, _ bool, args []string) {
 		<-closed
 		<-served
 	})
+}
+
+// outside has a server answer over TLS as well, at $SERVER.
+func outside(ts *testscript.TestScript, s *api.Server) <-chan struct{} {
+	ca, err := pki.NewAuthority("prod", time.Now())
+	ts.Check(err)
+	cert, err := ca.IssueServer(pki.Identity{Cluster: "prod", Node: 1, Name: "n1"}, nil, time.Now())
+	ts.Check(err)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	ts.Check(err)
+	ts.Setenv("SERVER", l.Addr().String())
+	s.SetAccess(api.Access{CAPin: pki.Pin(ca.Cert), Audit: new(shelf)})
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_ = s.ServeTLS(l, pki.ServerConfig(func() *pki.Server { return cert }))
+	}()
+	return done
+}
+
+// shelf is an audit log in memory.
+type shelf struct {
+	mu  sync.Mutex
+	all []api.AuditRecord
+}
+
+func (s *shelf) Record(r api.AuditRecord) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all = append(s.all, r)
+}
+
+func (s *shelf) Last(n int) ([]api.AuditRecord, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.all[max(0, len(s.all)-n):]), nil
 }
 
 // world is a script's daemon.

@@ -11,7 +11,9 @@ import (
 
 type tokenCmd struct {
 	Create tokenCreateCmd `cmd:"" help:"Make a token with which one machine may join."`
-	List   tokenListCmd   `cmd:"" help:"List tokens; their secrets are known to nobody."`
+	Access tokenAccessCmd `cmd:"" help:"Make an access token, with which a program asks over the network."`
+	List   tokenListCmd   `cmd:"" help:"List tokens and log-ins; their secrets are known to nobody."`
+	Revoke tokenRevokeCmd `cmd:"" help:"Revoke an access token, or end a log-in."`
 }
 
 type tokenCreateCmd struct {
@@ -45,7 +47,7 @@ func (tokenListCmd) Run(ctx context.Context, a *app) error {
 		return err
 	}
 	if a.JSON {
-		return a.printJSON(v.State.Tokens)
+		return a.printJSON(map[string]any{"join": v.State.Tokens, "access": v.State.Keys})
 	}
 	rows := [][]cell{heads(a.label("token", "トークン"), a.label("role", "役割"), a.label("expires", "期限"), a.label("state", "状態"))}
 	for _, t := range v.State.Tokens {
@@ -58,6 +60,6 @@ func (tokenListCmd) Run(ctx context.Context, a *app) error {
 		}
 		rows = append(rows, plain(t.Hash[:min(8, len(t.Hash))]+"…", wording.Word(a.lang, t.Role), a.clock(t.ExpiresUnix*1000), state))
 	}
-	a.table(a.term.Out, "", rows)
+	a.table(a.term.Out, "", append(rows, a.accessRows(v.State.Keys, time.Now())...))
 	return nil
 }

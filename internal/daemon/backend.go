@@ -23,6 +23,13 @@ func (d *Daemon) serve() (func(), error) {
 		return nil, err
 	}
 	s := api.NewServer(d, kits{}, d.log)
+	access := api.Access{CAPin: pki.Pin(d.creds.CA())}
+	var closeAudit func()
+	if a := d.openAudit(); a != nil {
+		access.Audit, closeAudit = a, a.log.Close
+	}
+	s.SetAccess(access)
+	d.group.Go(func() { d.serveRemote(s) })
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -33,6 +40,9 @@ func (d *Daemon) serve() (func(), error) {
 	return func() {
 		_ = s.Close()
 		<-done
+		if closeAudit != nil {
+			closeAudit()
+		}
 	}, nil
 }
 

@@ -46,6 +46,7 @@ var japanese = map[string]string{
 	string(cluster.KindPath):            "コミュニケーションパス",
 	string(cluster.KindLease):           "リース",
 	string(cluster.KindSilence):         "無通信",
+	string(cluster.KindAccess):          "アクセス",
 	string(cluster.KindDaemonRestarted): "デーモン再起動",
 
 	string(cluster.SelfGuarding): "自己保護",
