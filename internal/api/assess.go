@@ -107,7 +107,7 @@ func (a *assessor) nodes() {
 		r := NodeReport{
 			ID: n.ID, Name: n.Name, Role: n.Role, Presence: n.Presence, Voter: a.st.IsVoter(n.ID),
 			Leader: n.ID == a.l.Leader, Self: n.ID == a.l.Self, Heard: heard(a.st, a.l, n.ID), Ago: a.ago(n.ID),
-			Maintenance: n.Maintenance, Software: n.Software,
+			Maintenance: n.Maintenance, Drain: n.Drain, Software: n.Software,
 		}
 		for j := range a.st.Hierarchies {
 			if h := &a.st.Hierarchies[j]; h.Owner == n.ID {
@@ -162,7 +162,13 @@ func (a *assessor) node(n *cluster.Node, r *NodeReport) {
 		a.find(SeverityWarning, start, message.NodeNotHeard, n.Name)
 	}
 	if n.Maintenance {
-		a.find(SeverityInfo, "", message.NodeMaintenance, n.Name)
+		a.find(SeverityInfo, "perdure maintenance end --node "+n.Name, message.NodeMaintenance, n.Name)
+	}
+	switch {
+	case n.Drain && len(r.Hierarchies) > 0:
+		a.find(SeverityInfo, "perdure node drain "+n.Name+" off", message.NodeDraining, n.Name, r.Hierarchies)
+	case n.Drain:
+		a.find(SeverityInfo, "perdure node drain "+n.Name+" off", message.NodeDrained, n.Name)
 	}
 }
 

@@ -10,6 +10,9 @@ import (
 )
 
 func (a *assessor) hierarchies() {
+	if a.st.Maintenance {
+		a.find(SeverityWarning, "perdure maintenance end", message.ClusterMaintenance)
+	}
 	if len(a.st.Hierarchies) == 0 {
 		a.find(SeverityInfo, "", message.NoHierarchies)
 	}
@@ -88,9 +91,15 @@ func startTook(st *cluster.State, name string) time.Duration {
 // service looks whether it is where it should be.
 func (a *assessor) service(h *cluster.Hierarchy) {
 	why := "perdure why " + h.Name
+	for i := range h.Resources {
+		if name := h.Name + "/" + h.Resources[i].Name; h.Resources[i].Maintenance {
+			a.find(SeverityWarning, "perdure maintenance end --resource "+name, message.ResourceMaintenance, name)
+		}
+	}
 	switch {
 	case h.Policy.Maintenance:
-		a.find(SeverityWarning, "perdure hierarchy set "+h.Name+" --no-maintenance", message.HierarchyMaintenance, h.Name)
+		a.find(SeverityWarning, "perdure maintenance end --hierarchy "+h.Name, message.HierarchyMaintenance, h.Name)
+	case a.st.Maintenance: // said once for all
 	case h.Want != cluster.WantInService:
 		if h.Owner == 0 && h.Status == cluster.OutOfService {
 			a.find(SeverityInfo, "perdure hierarchy start "+h.Name, message.HierarchyAskedOut, h.Name)

@@ -274,11 +274,6 @@ func (c *Client) Fenced(ctx context.Context, node string) (d Done, err error) {
 	return d, c.ask(ctx, http.MethodPost, "/v1/nodes/"+url.PathEscape(node)+"/fenced", nil, &d)
 }
 
-// SetMaintenance begins or ends the maintenance of a node.
-func (c *Client) SetMaintenance(ctx context.Context, node string, on bool) (d Done, err error) {
-	return d, c.ask(ctx, http.MethodPut, "/v1/nodes/"+url.PathEscape(node)+"/maintenance", NodeMaintenance{On: on}, &d)
-}
-
 // SetDetection changes the detection time: a profile or a duration.
 func (c *Client) SetDetection(ctx context.Context, text string) (d DetectionSet, err error) {
 	return d, c.ask(ctx, http.MethodPut, "/v1/quorum/detection", DetectionChange{Detection: text}, &d)

@@ -87,6 +87,7 @@ type NodeReport struct {
 	Heard       bool          `json:"heard"`
 	Ago         time.Duration `json:"ago"`
 	Maintenance bool          `json:"maintenance,omitempty"`
+	Drain       bool          `json:"drain,omitempty"`
 	Software    string        `json:"software,omitempty"`
 	// Hierarchies are those that it owns.
 	Hierarchies []string `json:"hierarchies,omitempty"`

@@ -8,14 +8,8 @@ import (
 	"github.com/perdure-ha/perdure/internal/message"
 )
 
-// NodeMaintenance says whether anything may be brought in service on a node.
-type NodeMaintenance struct {
-	On bool `json:"on"`
-}
-
 func (s *Server) routesFencing() {
 	do(s, op(http.MethodPost, "/v1/nodes/{node}/fenced", "node-fenced", "Confirm that an evicted or unmanaged node is powered off", "nodes"), s.fenced)
-	do(s, op(http.MethodPut, "/v1/nodes/{node}/maintenance", "node-maintenance", "Begin or end the maintenance of a node", "nodes"), s.maintenance)
 }
 
 // fenced passes a person's word on: the node is off and touches no shared data
@@ -50,23 +44,4 @@ func (s *Server) fenced(ctx context.Context, in *OnNode) (Done, error) {
 		Reason: cluster.Because(message.AskedFenced, in.Node),
 		Fenced: &cluster.Fenced{Node: n.ID, Generation: n.Generation, How: "person"},
 	})
-}
-
-func (s *Server) maintenance(ctx context.Context, in *struct {
-	OnNode
-	Body NodeMaintenance
-}) (Done, error) {
-	st, err := s.state()
-	if err != nil {
-		return Done{}, err
-	}
-	ids, err := nodeIDs(st, []string{in.Node})
-	if err != nil {
-		return Done{}, err
-	}
-	code := message.AskedMaintenanceEnd
-	if in.Body.On {
-		code = message.AskedMaintenance
-	}
-	return s.propose(ctx, cluster.Command{Reason: cluster.Because(code, in.Node), SetNode: &cluster.SetNode{Node: ids[0], Maintenance: &in.Body.On}})
 }

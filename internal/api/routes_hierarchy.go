@@ -119,8 +119,7 @@ func (s *Server) setHierarchy(ctx context.Context, in *struct {
 	Named
 	Body HierarchyChange
 }) (Done, error) {
-	h, err := s.hierarchy(in.Hierarchy)
-	if err != nil {
+	if _, err := s.hierarchy(in.Hierarchy); err != nil {
 		return Done{}, err
 	}
 	st, err := s.state()
@@ -135,23 +134,10 @@ func (s *Server) setHierarchy(ctx context.Context, in *struct {
 		class := cluster.Class(in.Body.Class)
 		c.Class = &class
 	}
-	policy := h.Policy
-	change(&policy.NotifyOnly, in.Body.NotifyOnly)
-	change(&policy.Switchback, in.Body.Switchback)
-	change(&policy.Maintenance, in.Body.Maintenance)
-	change(&policy.ConfirmFailover, in.Body.ConfirmFailover)
-	change(&policy.ConfirmSeconds, in.Body.ConfirmSeconds)
-	change(&policy.ConfirmDefault, in.Body.ConfirmDefault)
-	if policy != h.Policy {
-		c.Policy = &policy
-	}
+	b := &in.Body
+	c.Change = &cluster.PolicyChange{NotifyOnly: b.NotifyOnly, Switchback: b.Switchback, Maintenance: b.Maintenance,
+		ConfirmFailover: b.ConfirmFailover, ConfirmSeconds: b.ConfirmSeconds, ConfirmDefault: b.ConfirmDefault}
 	return s.propose(ctx, cluster.Command{Reason: cluster.Because(message.AskedChange, c.Name), SetHierarchy: c})
-}
-
-func change[T any](to *T, from *T) {
-	if from != nil {
-		*to = *from
-	}
 }
 
 func (s *Server) switchover(ctx context.Context, in *struct {
@@ -213,8 +199,7 @@ func (s *Server) clearFailures(ctx context.Context, in *struct {
 func standbys(st *cluster.State, l Local, h *cluster.Hierarchy) []cluster.NodeID {
 	return slices.DeleteFunc(slices.Clone(h.Nodes), func(id cluster.NodeID) bool {
 		n := st.Node(id)
-		return id == h.Owner || n == nil || n.Role != cluster.RoleNode || n.Presence != cluster.Present ||
-			n.Maintenance || h.FailedOn(id) || !heard(st, l, id)
+		return id == h.Owner || n == nil || !n.Takes() || h.FailedOn(id) || !heard(st, l, id)
 	})
 }
 

@@ -91,6 +91,7 @@ func (s *Server) routes() {
 	s.routesHierarchy()
 	s.routesResource()
 	s.routesNode()
+	s.routesMaintenance()
 	s.routesQuorum()
 	s.routesEvents()
 	s.routesAccess()

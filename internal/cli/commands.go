@@ -38,6 +38,7 @@ type commands struct {
 	Resource   resourceCmd   `cmd:"" group:"Act" help:"Resources of hierarchies."`
 	Kit        kitCmd        `cmd:"" group:"Act" help:"Kits: the kinds of resources, and their settings."`
 	Node       nodeCmd       `cmd:"" group:"Act" help:"Nodes of the cluster."`
+	Maintain   maintainCmd   `cmd:"" name:"maintenance" group:"Act" help:"Maintenance of the cluster, a node, a hierarchy or a resource."`
 	Path       pathCmd       `cmd:"" group:"Act" help:"Comm paths between the nodes."`
 	Quorum     quorumCmd     `cmd:"" group:"Act" help:"Votes and the detection time."`
 	Token      tokenCmd      `cmd:"" group:"Act" help:"Tokens with which nodes join, and with which programs ask."`

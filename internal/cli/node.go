@@ -21,7 +21,8 @@ type nodeCmd struct {
 	Remove nodeRemoveCmd `cmd:"" help:"Remove another node from the cluster for good."`
 
 	API         nodeAPICmd         `cmd:"" name:"api" help:"Set where a node answers users and access tokens."`
-	Maintenance nodeMaintenanceCmd `cmd:"" help:"Begin or end maintenance: nothing is brought in service there."`
+	Drain       nodeDrainCmd       `cmd:"" help:"Move everything away from a node and keep it empty."`
+	Maintenance nodeMaintenanceCmd `cmd:"" help:"Begin or end maintenance: what is there isn't monitored, and nothing is brought in service there."`
 	Fenced      nodeFencedCmd      `cmd:"" help:"Confirm that an evicted or unmanaged node is powered off."`
 }
 

@@ -160,6 +160,9 @@ func (s *statusPage) aboutNode(n *api.NodeReport) string {
 	if n.Maintenance {
 		parts = append(parts, s.label("maintenance", "メンテナンス中"))
 	}
+	if n.Drain {
+		parts = append(parts, s.label("drained", "ドレイン"))
+	}
 	if len(n.Hierarchies) > 0 {
 		parts = append(parts, s.label("has ", "所有: ")+strings.Join(n.Hierarchies, ", "))
 	}

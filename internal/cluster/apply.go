@@ -50,6 +50,9 @@ const (
 	RefusedWantsOut        = "PD3014" // hierarchy {0} is wanted out of service
 	RefusedNodeMaintenance = "PD3015" // node {0} is in maintenance
 	RefusedNoMove          = "PD3017" // hierarchy {0} isn't being moved
+	RefusedMaintenance     = "PD3018" // hierarchy {0} is in maintenance
+	RefusedDrained         = "PD3019" // node {0} is drained
+	RefusedClusterMaint    = "PD3020" // the cluster is in maintenance
 )
 
 func refuse(code string, args ...any) Result { return Result{Refusal: Because(code, args...)} }
@@ -80,6 +83,8 @@ func (s *State) apply(index uint64, c *Command) Result {
 		return s.rejoin(index, c, c.Rejoin)
 	case c.Member != nil:
 		return s.member(index, c, c.Member)
+	case c.SetCluster != nil:
+		return s.setCluster(index, c, c.SetCluster)
 	case c.SetNode != nil:
 		return s.setNode(index, c, c.SetNode)
 	case c.Admit != nil:

@@ -141,6 +141,9 @@ func (s *State) setHierarchy(index uint64, c *Command, a *SetHierarchy) Result {
 	if a.Policy != nil {
 		h.Policy = *a.Policy
 	}
+	if a.Change != nil {
+		a.Change.to(&h.Policy)
+	}
 	if a.Class != nil {
 		h.Class = *a.Class
 	}
@@ -236,6 +239,9 @@ func (s *State) setResource(index uint64, c *Command, a *SetResource) Result {
 	}
 	if a.Common != nil {
 		r.Common = *a.Common
+	}
+	if a.Maintenance != nil {
+		r.Maintenance = *a.Maintenance
 	}
 	if a.DependsOn != nil {
 		r.DependsOn = sortedNames(*a.DependsOn)

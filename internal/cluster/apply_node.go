@@ -194,7 +194,10 @@ func (s *State) setNode(index uint64, c *Command, a *SetNode) Result {
 	if a.API != nil {
 		n.API = *a.API
 	}
-	if a.Paths == nil && a.Maintenance == nil && a.API == nil {
+	if a.Drain != nil {
+		n.Drain = *a.Drain
+	}
+	if a.Paths == nil && a.Maintenance == nil && a.API == nil && a.Drain == nil {
 		return Result{}
 	}
 	return Result{Entry: s.tell(index, c, Entry{Kind: KindConfigured, Node: a.Node})}

@@ -30,7 +30,7 @@ func (s *State) rejoin(index uint64, c *Command, a *Rejoin) Result {
 	s.NextID++
 	n := Node{
 		ID: id, Name: old.Name, Role: old.Role, Presence: Joining, Paths: old.Paths,
-		HeartbeatKey: a.HeartbeatKey, Software: a.Software, Protocol: a.Protocol, Maintenance: old.Maintenance,
+		HeartbeatKey: a.HeartbeatKey, Software: a.Software, Protocol: a.Protocol, Maintenance: old.Maintenance, Drain: old.Drain,
 	}
 	old.Name = fmt.Sprintf("%s~%d", old.Name, uint64(old.ID))
 	old.Lost, old.Presence, old.Paths = true, Left, nil

@@ -22,8 +22,14 @@ func (s *State) assign(index uint64, c *Command, a *Assign) Result {
 		return refuse(RefusedWantsOut, a.Hierarchy)
 	case n.Presence != Present || n.Generation != a.Generation:
 		return refuse(RefusedNotPresent, n.Name, n.Presence)
+	case s.Maintenance:
+		return refuse(RefusedClusterMaint)
+	case h.Policy.Maintenance:
+		return refuse(RefusedMaintenance, a.Hierarchy)
 	case n.Maintenance:
 		return refuse(RefusedNodeMaintenance, n.Name)
+	case n.Drain:
+		return refuse(RefusedDrained, n.Name)
 	case n.Role != RoleNode:
 		return refuse(RefusedWitness, n.Name)
 	case !slices.Contains(h.Nodes, a.Node):
@@ -129,8 +135,14 @@ func (s *State) startMove(index uint64, c *Command, a *StartMove) Result {
 		return refuse(RefusedAlreadyThere, a.Hierarchy, n.Name)
 	case n.Presence != Present:
 		return refuse(RefusedNotPresent, n.Name, n.Presence)
+	case s.Maintenance:
+		return refuse(RefusedClusterMaint)
+	case h.Policy.Maintenance:
+		return refuse(RefusedMaintenance, a.Hierarchy)
 	case n.Maintenance:
 		return refuse(RefusedNodeMaintenance, n.Name)
+	case n.Drain:
+		return refuse(RefusedDrained, n.Name)
 	case h.FailedOn(a.To):
 		return refuse(RefusedFailedThere, a.Hierarchy, n.Name)
 	}

@@ -28,6 +28,7 @@ type Command struct {
 	AddNode         *AddNode         `json:"add_node,omitempty"`
 	Rejoin          *Rejoin          `json:"rejoin,omitempty"`
 	Member          *Member          `json:"member,omitempty"`
+	SetCluster      *SetCluster      `json:"set_cluster,omitempty"`
 	SetNode         *SetNode         `json:"set_node,omitempty"`
 	Admit           *Admit           `json:"admit,omitempty"`
 	Evict           *Evict           `json:"evict,omitempty"`
@@ -132,6 +133,11 @@ type Member struct {
 	As   MemberAs `json:"as"`
 }
 
+// SetCluster changes what is set and leaves the rest.
+type SetCluster struct {
+	Maintenance *bool `json:"maintenance,omitempty"`
+}
+
 // SetNode changes what is set and leaves the rest.
 type SetNode struct {
 	Node            NodeID  `json:"node"`
@@ -141,6 +147,7 @@ type SetNode struct {
 	WatchdogSeconds *int    `json:"watchdog_seconds,omitempty"`
 	Maintenance     *bool   `json:"maintenance,omitempty"`
 	API             *string `json:"api,omitempty"`
+	Drain           *bool   `json:"drain,omitempty"`
 }
 
 // Admit gives a boot of a node its generation. By proposing it the node states
@@ -281,12 +288,25 @@ type DeleteHierarchy struct {
 	Name string `json:"name"`
 }
 
-// SetHierarchy changes what is set and leaves the rest.
+// SetHierarchy changes what is set and leaves the rest. Policy replaces all of
+// it, Change what it names, so that two who change different things at once
+// both have their way.
 type SetHierarchy struct {
-	Name   string   `json:"name"`
-	Nodes  []NodeID `json:"nodes,omitzero"`
-	Policy *Policy  `json:"policy,omitempty"`
-	Class  *Class   `json:"class,omitempty"`
+	Name   string        `json:"name"`
+	Nodes  []NodeID      `json:"nodes,omitzero"`
+	Policy *Policy       `json:"policy,omitempty"`
+	Change *PolicyChange `json:"change,omitempty"`
+	Class  *Class        `json:"class,omitempty"`
+}
+
+// PolicyChange changes what is set of a [Policy] and leaves the rest.
+type PolicyChange struct {
+	NotifyOnly      *bool   `json:"notify_only,omitempty"`
+	Switchback      *bool   `json:"switchback,omitempty"`
+	ConfirmFailover *bool   `json:"confirm_failover,omitempty"`
+	ConfirmSeconds  *int    `json:"confirm_seconds,omitempty"`
+	ConfirmDefault  *string `json:"confirm_default,omitempty"`
+	Maintenance     *bool   `json:"maintenance,omitempty"`
 }
 
 // CreateResource adds a resource. Parents are resources that will depend on it.
@@ -311,6 +331,8 @@ type SetResource struct {
 	Claims    []string          `json:"claims,omitempty"`
 	Common    *Common           `json:"common,omitempty"`
 	DependsOn *[]string         `json:"depends_on,omitempty"`
+	// Maintenance suspends monitoring and recovery of this resource alone.
+	Maintenance *bool `json:"maintenance,omitempty"`
 }
 
 // Note puts an observation into the timeline.

@@ -40,6 +40,10 @@ type State struct {
 	// [SettleDetection].
 	Settling int `json:"settling,omitempty"`
 
+	// Maintenance reports whether nothing is started, moved, recovered or
+	// monitored anywhere. Leases and votes go on.
+	Maintenance bool `json:"maintenance,omitempty"`
+
 	NextID      NodeID      `json:"next_id"`
 	Nodes       []Node      `json:"nodes"`
 	Tokens      []Token     `json:"tokens,omitempty"`
@@ -107,12 +111,16 @@ type Node struct {
 	HandOvers uint64 `json:"hand_overs,omitempty"`
 	// WatchdogSeconds is the watchdog's time-out as read back (0: none armed).
 	WatchdogSeconds int `json:"watchdog_seconds,omitempty"`
-	// Maintenance reports whether nothing may be brought in service here.
+	// Maintenance reports whether nothing is brought in service here, and what is
+	// here stays and isn't monitored.
 	Maintenance bool `json:"maintenance,omitempty"`
 	// API is where it answers users and access tokens: "off", addresses
 	// ip:port separated by commas, or empty: on its comm paths, at the default
 	// port, once there are users or access tokens.
 	API string `json:"api,omitempty"`
+	// Drain reports whether what is here moves to other nodes, and nothing is
+	// brought in service here.
+	Drain bool `json:"drain,omitempty"`
 }
 
 // Path is a node's end of a comm path. The ends of two nodes with the same
@@ -257,7 +265,7 @@ type Policy struct {
 	ConfirmFailover bool   `json:"confirm_failover,omitempty"`
 	ConfirmSeconds  int    `json:"confirm_seconds,omitempty"`
 	ConfirmDefault  string `json:"confirm_default,omitempty"`
-	// Maintenance: monitoring and moves are suspended.
+	// Maintenance: monitoring, starts, moves and recoveries are suspended.
 	Maintenance bool `json:"maintenance,omitempty"`
 }
 
@@ -273,6 +281,9 @@ type Resource struct {
 	Status Status   `json:"status"`
 	Reason Reason   `json:"reason,omitzero"`
 	Common Common   `json:"common"`
+	// Maintenance: it isn't monitored, and its failures lead to nothing. It is
+	// still started and stopped with its hierarchy.
+	Maintenance bool `json:"maintenance,omitempty"`
 }
 
 // Common are the settings that every resource has. Zero durations mean the

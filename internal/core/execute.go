@@ -120,9 +120,12 @@ const ReasonLeaving = "PD1015"
 
 // refuge is the node that a hierarchy goes to when this one leaves; 0: none.
 func (c *Core) refuge(now cluster.Instant, h *cluster.Hierarchy) cluster.NodeID {
+	if c.state.Suspended(h) {
+		return 0 // nothing of it is moved
+	}
 	for _, id := range h.Nodes {
 		n := c.state.Node(id)
-		if id == c.self || n == nil || n.Presence != cluster.Present || n.Maintenance || h.FailedOn(id) {
+		if id == c.self || n == nil || !n.Takes() || h.FailedOn(id) {
 			continue
 		}
 		// A node without a vote doesn't hear others without one; being present

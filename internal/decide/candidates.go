@@ -63,6 +63,9 @@ func judge(s *cluster.State, h *cluster.Hierarchy, id, self cluster.NodeID, v Vi
 	if n.Maintenance {
 		return against(message.NodeInMaintenance, n.Name)
 	}
+	if n.Drain {
+		return against(message.NodeIsDrained, n.Name)
+	}
 	if v.Leaving {
 		return against(message.ReasonLeaving, n.Name)
 	}

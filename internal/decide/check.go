@@ -10,7 +10,7 @@ import (
 
 // supervise begins the checks that are due, and all of them after a gap.
 func (x *Executor) supervise(now time.Duration, r *run) {
-	if r.gap && !r.inherited && !r.down.set && !r.policy.Maintenance {
+	if r.gap && !r.inherited && !r.down.set && !r.unwatched {
 		r.gap = false
 		x.afterGap(now, r)
 	}
@@ -145,7 +145,7 @@ func (x *Executor) fail(now time.Duration, r *run, res *resource, cause cluster.
 	c := res.common()
 	name := res.spec.Name
 	switch {
-	case r.policy.NotifyOnly || r.policy.Maintenance:
+	case r.policy.NotifyOnly || r.unwatched || res.want.Maintenance:
 		res.stage = sick
 		res.why = cluster.Because(message.KeptByPolicy, name, x.name(), words(cause))
 		x.scheduleLight(now, res)

@@ -11,16 +11,21 @@ import (
 // here is only what nobody but the leader can see.
 func (p *Planner) watch(now time.Duration, s *cluster.State, h *cluster.Hierarchy, m *memo) {
 	owner := s.Node(h.Owner)
-	if owner == nil || owner.Presence != cluster.Present {
+	switch {
+	case owner == nil || owner.Presence != cluster.Present:
 		// Unmanaged: its services run on, on purpose, and nothing is touched.
-		return
-	}
-	if h.Move != nil {
+		m.trouble.forget()
+	case h.Move != nil:
+		m.trouble.forget()
 		p.watchMove(now, s, h, m)
-		return
+	case owner.Drain:
+		p.settle(now, s, h, m)
+		p.drain(now, s, h, m)
+	default:
+		m.trouble.forget()
+		p.settle(now, s, h, m)
+		p.switchback(now, s, h, m)
 	}
-	p.settle(now, s, h, m)
-	p.switchback(now, s, h, m)
 }
 
 // watchMove ends a switchover that has become pointless, as long as the owner
@@ -30,7 +35,7 @@ func (p *Planner) watchMove(now time.Duration, s *cluster.State, h *cluster.Hier
 		return
 	}
 	all := Candidates(s, h, p.self, p.views)
-	if h.Policy.Maintenance || !eligible(all, h.Move.To) {
+	if s.Suspended(h) || !eligible(all, h.Move.To) {
 		p.cancelMove(now, s, h, m, all)
 	}
 }
@@ -43,7 +48,7 @@ func (p *Planner) cancelMove(now time.Duration, s *cluster.State, h *cluster.Hie
 		}
 	}
 	if len(evidence) == 0 {
-		evidence = append(evidence, cluster.Evidence{Node: p.self, Reason: becauseHeldByMaintenance(h)})
+		evidence = append(evidence, cluster.Evidence{Node: p.self, Reason: becauseSuspended(s, h)})
 	}
 	p.propose(now, s, m,
 		proposal{what: "cancel move", epoch: h.Epoch, node: h.Move.To, entry: h.Move.Entry},
@@ -76,7 +81,7 @@ func (p *Planner) settle(now time.Duration, s *cluster.State, h *cluster.Hierarc
 
 // switchback returns to the first node, by policy.
 func (p *Planner) switchback(now time.Duration, s *cluster.State, h *cluster.Hierarchy, m *memo) {
-	if !h.Policy.Switchback || h.Policy.Maintenance || len(h.Nodes) == 0 || h.Nodes[0] == h.Owner || !m.serving.set ||
+	if !h.Policy.Switchback || s.Unwatched(h, h.Owner) || len(h.Nodes) == 0 || h.Nodes[0] == h.Owner || !m.serving.set ||
 		h.Want != cluster.WantInService {
 		return
 	}

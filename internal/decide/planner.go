@@ -99,7 +99,6 @@ func (p *Planner) plan(now time.Duration, s *cluster.State, h *cluster.Hierarchy
 	m.fence.forget()
 	switch {
 	case h.Owner != 0:
-		m.trouble.forget()
 		p.watch(now, s, h, m)
 	case h.Want != cluster.WantInService:
 		m.trouble.forget()
@@ -132,7 +131,7 @@ func newestMark(h *cluster.Hierarchy) uint64 {
 
 // place finds a node for a hierarchy that nobody owns.
 func (p *Planner) place(now time.Duration, s *cluster.State, h *cluster.Hierarchy, m *memo) {
-	if ok, why := mayTake(h); !ok {
+	if ok, why := mayTake(s, h); !ok {
 		p.say(now, s, h, m, why, nil)
 		return
 	}
@@ -158,9 +157,9 @@ func (p *Planner) place(now time.Duration, s *cluster.State, h *cluster.Hierarch
 
 // mayTake is the one place that asks whether a takeover is permitted at all,
 // whoever would do it.
-func mayTake(h *cluster.Hierarchy) (ok bool, why cluster.Reason) {
-	if h.Policy.Maintenance {
-		return false, becauseHeldByMaintenance(h)
+func mayTake(s *cluster.State, h *cluster.Hierarchy) (ok bool, why cluster.Reason) {
+	if s.Suspended(h) {
+		return false, becauseSuspended(s, h)
 	}
 	return true, cluster.Reason{}
 }
@@ -179,7 +178,7 @@ func (p *Planner) waitsForPreferred(now time.Duration, s *cluster.State, h *clus
 	case cluster.Joining, cluster.Left, cluster.Unmanaged:
 		return false // it doesn't come by itself
 	}
-	if first.Maintenance || first.Presence == cluster.Present && (first.ID == p.self || viewOf(p.views, first.ID).Reachable) {
+	if first.Maintenance || first.Drain || first.Presence == cluster.Present && (first.ID == p.self || viewOf(p.views, first.ID).Reachable) {
 		return false // it is here, and something else speaks against it
 	}
 	until := p.born + s.Timing().Detection

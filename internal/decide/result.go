@@ -220,7 +220,8 @@ func (x *Executor) Observe(now cluster.Instant, ev KitEvent) {
 	case res.stage == starting || res.stage == recovering || res.stage == doubt:
 		res.news = true
 	case r.down.set || res.restart || res.gone || r.inherited || res.stage != up && res.stage != sick:
-	case x.paused() || r.policy.Maintenance:
+	case res.want.Maintenance:
+	case x.paused() || r.unwatched:
 		r.gap = true // looked at as soon as it may be
 	case ev.Health == cluster.Unknown || ev.Health == "":
 		if res.act.id == 0 {
@@ -269,6 +270,6 @@ func (x *Executor) due() time.Duration {
 }
 
 func (r *run) supervised(res *resource) bool {
-	return !r.down.set && !r.inherited && !r.policy.Maintenance && !res.restart && !res.gone &&
+	return !r.down.set && !r.inherited && !r.unwatched && !res.want.Maintenance && !res.restart && !res.gone &&
 		(res.stage == up || res.stage == sick)
 }

@@ -40,6 +40,8 @@ type run struct {
 	// gap: supervision was interrupted; everything is doubtful.
 	gap    bool
 	policy cluster.Policy
+	// unwatched: in maintenance, by itself or with its node or the cluster.
+	unwatched bool
 
 	// down: it is being stopped, for good under this epoch.
 	down downward
@@ -136,10 +138,11 @@ func (x *Executor) begin(now time.Duration, h *cluster.Hierarchy) *run {
 
 // sync takes over the resources as they are wanted now.
 func (r *run) sync(x *Executor, h *cluster.Hierarchy) {
-	if r.policy.Maintenance && !h.Policy.Maintenance {
+	was := r.unwatched
+	r.policy, r.unwatched = h.Policy, x.state.Unwatched(h, x.self)
+	if was && !r.unwatched {
 		r.gap = true
 	}
-	r.policy = h.Policy
 	for _, res := range r.all {
 		if w := h.Resource(res.spec.Name); w == nil && !res.gone {
 			res.gone = true
@@ -161,6 +164,9 @@ func (r *run) sync(x *Executor, h *cluster.Hierarchy) {
 			continue
 		}
 		res.gone = false
+		if res.want.Maintenance && !w.Maintenance {
+			res.excused, res.lightAt = true, x.now // looked at anew
+		}
 		res.want = *w
 		res.spec.DependsOn = w.DependsOn
 		if res.spec.Common != w.Common {
@@ -185,7 +191,7 @@ func (r *run) aim(x *Executor, h *cluster.Hierarchy) {
 			r.causes = append(r.causes, e.ID)
 		}
 		r.goDown(cluster.OutOfService, "", cluster.Because(message.StoppingByRequest, h.Name, x.name()))
-	case h.Move != nil && h.Move.To != x.self && !h.Policy.Maintenance:
+	case h.Move != nil && h.Move.To != x.self && !x.state.Suspended(h):
 		r.causes = append(r.causes, h.Move.Entry)
 		r.goDown(cluster.OutOfService, "", cluster.Because(message.StoppingForSwitchover, h.Name, x.name(), x.state.NodeName(h.Move.To)))
 	case x.leaves[h.Name]:

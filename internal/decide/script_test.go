@@ -70,6 +70,16 @@ func (th *theatre) do(t *testing.T, line string) {
 	case "maintenance": // maintenance a on: of a node
 		on := arg(2) == "on"
 		th.apply(cluster.Command{SetNode: &cluster.SetNode{Node: th.id(t, arg(1)), Maintenance: &on}})
+	case "drain": // drain a on
+		on := arg(2) == "on"
+		th.apply(cluster.Command{SetNode: &cluster.SetNode{Node: th.id(t, arg(1)), Drain: &on}})
+	case "cluster-maintenance": // cluster-maintenance on
+		on := arg(1) == "on"
+		th.apply(cluster.Command{SetCluster: &cluster.SetCluster{Maintenance: &on}})
+	case "resource-maintenance": // resource-maintenance web/nginx on
+		on := arg(2) == "on"
+		h, r, _ := strings.Cut(arg(1), "/")
+		th.apply(cluster.Command{SetResource: &cluster.SetResource{Hierarchy: h, Name: r, Maintenance: &on}})
 	case "policy": // policy web switchback
 		th.apply(cluster.Command{SetHierarchy: &cluster.SetHierarchy{Name: arg(1), Policy: policy(f[2:])}})
 	case "want": // want web out

@@ -122,7 +122,11 @@ func sameEvidence(a, b []cluster.Evidence) bool {
 	return slices.EqualFunc(a, b, func(a, b cluster.Evidence) bool { return sameReason(a.Reason, b.Reason) })
 }
 
-func becauseHeldByMaintenance(h *cluster.Hierarchy) cluster.Reason {
+// becauseSuspended says whose maintenance suspends the hierarchy.
+func becauseSuspended(s *cluster.State, h *cluster.Hierarchy) cluster.Reason {
+	if s.Maintenance {
+		return cluster.Because(message.HeldByClusterMaintenance, h.Name)
+	}
 	return cluster.Because(message.HeldByMaintenance, h.Name)
 }
 

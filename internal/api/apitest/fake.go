@@ -8,6 +8,7 @@ import (
 
 	"github.com/perdure-ha/perdure/internal/api"
 	"github.com/perdure-ha/perdure/internal/cluster"
+	"github.com/perdure-ha/perdure/internal/decide"
 	"github.com/perdure-ha/perdure/internal/message"
 )
 
@@ -103,9 +104,31 @@ func (f *Fake) Propose(_ context.Context, c cluster.Command) (cluster.Result, er
 			f.react(c.SetWant.Hierarchy)
 		case c.StartMove != nil:
 			f.react(c.StartMove.Hierarchy)
+		default:
+			f.plan()
 		}
 	}
 	return r, nil
+}
+
+// plan has the real planner look at what was changed, as a leader that hears
+// everybody, and carries out what it proposes of switchovers.
+func (f *Fake) plan() {
+	s := f.world.State
+	var views []decide.View
+	for i := range s.Nodes {
+		views = append(views, decide.View{Node: s.Nodes[i].ID, Reachable: true})
+	}
+	for _, c := range decide.NewPlanner(f.world.Local.Self).Step(cluster.Instant{Mono: time.Hour, Boot: time.Hour}, s, views) {
+		if c.StartMove == nil {
+			continue
+		}
+		f.world.index++
+		c.WallMilli = f.world.wall
+		if r := s.Apply(f.world.index, &c); !r.Refused() {
+			f.react(c.StartMove.Hierarchy)
+		}
+	}
 }
 
 // react plays the nodes, a step every few milliseconds.
