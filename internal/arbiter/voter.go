@@ -35,6 +35,9 @@ const (
 	// RefusedReverted: the disk of the node that sent the beat has gone back:
 	// it must not go on under its id.
 	RefusedReverted
+	// RefusedConf: a passive voter has applied another configuration than the
+	// sender.
+	RefusedConf
 )
 
 // Ack answers a beat.
@@ -88,6 +91,9 @@ type Broken struct {
 	ForgetPromises bool // promises are gone after a restart
 	Minority       bool // one promise is enough
 	SendFirst      bool // messages leave before what they promise is durable
+	NoStampWait    bool // a passive voter's promise doesn't wait for the stamp's lease
+	BlindSave      bool // a passive voter's object is saved whatever was there, and nobody looks for its mark
+	AnswerFirst    bool // a passive voter answers before its object is saved
 }
 
 // grant remembers the latest acknowledgements given to a node.

@@ -41,7 +41,7 @@ func (s *State) checkNodes(name string, ids []NodeID) Result {
 		switch {
 		case n == nil:
 			return refuse(RefusedUnknownNode, id)
-		case n.Role == RoleWitness:
+		case n.Role != RoleNode:
 			return refuse(RefusedWitness, n.Name)
 		case slices.Contains(ids[:i], id):
 			return refuse(RefusedExists, n.Name)

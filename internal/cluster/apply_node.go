@@ -101,7 +101,7 @@ func (s *State) CheckMember(m *Member) Result {
 		// any more.
 		leads := func(v NodeID) bool {
 			o := s.Node(v)
-			return v != m.Node && o != nil && o.Role != RoleWitness
+			return v != m.Node && o != nil && o.Role == RoleNode
 		}
 		if s.IsVoter(m.Node) && !slices.ContainsFunc(s.Voters, leads) {
 			return refuse(RefusedLastVoter, n.Name)

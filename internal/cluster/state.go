@@ -69,6 +69,9 @@ const (
 	RoleNode Role = "node"
 	// RoleWitness votes and hosts nothing.
 	RoleWitness Role = "witness"
+	// RoleStorage is a storage witness: a passive voter, whose state is one
+	// object in shared storage.
+	RoleStorage Role = "storage witness"
 )
 
 // Presence says what the cluster has agreed on about a node's present boot.
@@ -121,6 +124,8 @@ type Node struct {
 	// Drain reports whether what is here moves to other nodes, and nothing is
 	// brought in service here.
 	Drain bool `json:"drain,omitempty"`
+	// Storage says where the object of a storage witness lies; nil for others.
+	Storage *Storage `json:"storage,omitempty"`
 }
 
 // Path is a node's end of a comm path. The ends of two nodes with the same

@@ -45,11 +45,12 @@ func (c *Core) doBeat(now cluster.Instant) {
 		}
 		// Nodes without a vote need each other's word for nothing, so that the
 		// number of heartbeats grows with the nodes and not with their square.
-		if voter || c.state.IsVoter(id) {
+		if (voter || c.state.IsVoter(id)) && c.state.Nodes[i].Role != cluster.RoleStorage {
 			c.out.BeatTo = append(c.out.BeatTo, id)
 		}
 	}
 	c.out.Beat = b
+	c.stampStorage(now)
 }
 
 // furthest is the furthest end that the durable log had in this process's life.
@@ -126,6 +127,9 @@ func (c *Core) beatReceived(now cluster.Instant, from cluster.NodeID, network st
 		p.reverted = true
 	}
 	p.beat = *b
+	for _, l := range c.links {
+		l.watch.Beat(now, from, b.Life, b.Lease.Sent)
+	}
 	if p.reverted {
 		// What it promised and voted may be forgotten: nothing that it says
 		// counts any more. It is told, and comes back under a new id.

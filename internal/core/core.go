@@ -76,6 +76,7 @@ type Core struct {
 	exec   *decide.Executor
 	lead   *leadership // nil unless this node leads and may plan
 	props  proposals
+	links  []*storageLink
 
 	// Times (Mono).
 	due        time.Duration // when work has something to do, as of its last time
@@ -211,6 +212,8 @@ func (c *Core) Step(now cluster.Instant, ev Event) Effects {
 		c.exec.Lease(now, false)
 	case Shutdown:
 		c.leaving, c.moveFirst = true, e.Move
+	case StorageDone:
+		c.storageDone(now, e)
 	case Manage:
 		c.unmanage, c.manageAt = e.Unmanaged, 0
 	}
@@ -254,6 +257,7 @@ func (c *Core) work(now cluster.Instant) {
 	c.leave(now)
 	c.propose(now)
 	c.pump(now)
+	c.stepStorage(now)
 }
 
 // noticeGap looks for a pause of this very process. What was not listened to
@@ -296,6 +300,7 @@ func (c *Core) Next(now cluster.Instant) time.Duration {
 // stateChanged follows every change of the replicated state.
 func (c *Core) stateChanged(now cluster.Instant) {
 	c.out.Changed = true
+	c.linkStorage()
 	if c.voter.Applied(now, c.state) {
 		c.disk.localDirty = true
 	}

@@ -80,11 +80,11 @@ func TestRelay(t *testing.T) {
 	}
 	// Node 2 is not heard, but node 3 hears both.
 	c.peers[2].heard -= benchD
-	if via := c.route(b.now, 2); via != 3 {
+	if via := c.route(b.now, &Message{To: 2}); via != 3 {
 		t.Errorf("goes by %v", via)
 	}
 	c.peers[3].beat.Heard = nil
-	if via := c.route(b.now, 2); via != 2 {
+	if via := c.route(b.now, &Message{To: 2}); via != 2 {
 		t.Errorf("goes by %v though nobody hears node 2", via)
 	}
 }

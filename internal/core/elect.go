@@ -36,6 +36,10 @@ func (c *Core) elect(now cluster.Instant) {
 	}
 	if voter && c.forgot && c.mayCampaign() && (alone || now.Mono >= c.campaignAt) {
 		c.campaignAt = now.Mono + t.CampaignSpread + c.chance(t.CampaignSpread)
+		if c.askForHelp() {
+			c.campaignAt += t.CampaignSpread // it has to speak with several voters, one after the other
+			return
+		}
 		c.raft.campaign()
 	}
 }
@@ -100,7 +104,7 @@ func (c *Core) handOver(now cluster.Instant) bool {
 	var at uint64
 	c.raft.node.WithProgress(func(id uint64, typ raft.ProgressType, pr tracker.Progress) {
 		n := c.state.Node(cluster.NodeID(id))
-		if typ != raft.ProgressTypePeer || id == uint64(c.self) || n == nil || n.Role == cluster.RoleWitness ||
+		if typ != raft.ProgressTypePeer || id == uint64(c.self) || n == nil || n.Role != cluster.RoleNode ||
 			!c.reachable(now, n.ID) || pr.Match < at {
 			return
 		}

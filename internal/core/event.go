@@ -151,6 +151,8 @@ type Effects struct {
 	// Acks go back on the comm path that they name.
 	Acks     []AckOut
 	Messages []*Message
+	// Storage are steps of passive voters; see [StorageOp].
+	Storage []*StorageOp
 	// Lease is set when the lease has grown: the guardian must know.
 	Lease   *arbiter.Lease
 	Actions []decide.Action

@@ -282,13 +282,21 @@ func (c *Core) send(now cluster.Instant, m *Message) {
 		c.received(now, c.self, m)
 		return
 	}
-	m.Via = c.route(now, m.To)
+	m.Via = c.route(now, m)
+	if l := c.link(m.Via); l != nil {
+		c.toStorage(now, l, m)
+		return
+	}
 	c.out.Messages = append(c.out.Messages, m)
 }
 
 // route is the peer to which a message for the target is handed: the target
 // itself if both sides hear each other, otherwise somebody who hears both.
-func (c *Core) route(now cluster.Instant, to cluster.NodeID) cluster.NodeID {
+func (c *Core) route(now cluster.Instant, m *Message) cluster.NodeID {
+	to := m.To
+	if isStorage(c.state, to) {
+		return c.routeStorage(now, m)
+	}
 	fresh := c.state.Detection / 4
 	if p := c.peers[to]; p != nil && now.Mono-p.heard < fresh && p.beat.hears(c.self, fresh) {
 		return to
@@ -301,6 +309,12 @@ func (c *Core) route(now cluster.Instant, to cluster.NodeID) cluster.NodeID {
 		}
 		if p.beat.hears(c.self, fresh) && p.beat.hears(to, fresh) {
 			return id
+		}
+	}
+	// The object of a passive voter keeps messages for nodes that come by.
+	for _, l := range c.links {
+		if p := c.peers[l.voter]; p != nil && now.Mono-p.heard < 2*fresh && p.beat.hears(to, 2*fresh) {
+			return l.voter
 		}
 	}
 	return to
@@ -320,9 +334,16 @@ func (c *Core) received(now cluster.Instant, from cluster.NodeID, m *Message) {
 	if m.To != c.self {
 		if !m.Relayed && c.state.Node(m.To) != nil {
 			m.Relayed, m.Via = true, m.To
+			if l := c.link(m.To); l != nil {
+				c.toStorage(now, l, m)
+				return
+			}
 			c.out.Messages = append(c.out.Messages, m)
 		}
 		return
+	}
+	if l := c.link(m.From); l != nil && !isStorage(c.state, from) {
+		l.host = from // it speaks through this node
 	}
 	switch {
 	case m.Raft != nil:

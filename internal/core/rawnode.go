@@ -20,6 +20,7 @@ type rawNode struct {
 
 	// Raft's status, read once after each change.
 	isLead bool
+	wants  bool // it is a candidate
 	leader cluster.NodeID
 	term   uint64
 }
@@ -37,6 +38,7 @@ func newRawNode(c *raft.Config) (*rawNode, error) {
 func (r *rawNode) refresh() {
 	st := r.node.BasicStatus()
 	r.isLead, r.leader, r.term = st.RaftState == raft.StateLeader, cluster.NodeID(st.Lead), st.GetTerm()
+	r.wants = st.RaftState == raft.StateCandidate || st.RaftState == raft.StatePreCandidate
 }
 
 // ready is what must be written and sent; nil: nothing.

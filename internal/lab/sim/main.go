@@ -31,6 +31,7 @@ func main() {
 	broken := flag.String("broken", "", "remove a rule, to see the checkers notice: "+strings.Join(world.BrokenNames(), ", "))
 	profile := flag.String("cpuprofile", "", "write a CPU profile to this file")
 	limit := flag.Duration("for", 0, "begin no schedule after this time; 0: no limit")
+	stores := flag.Bool("stores", false, "each cluster has a storage witness")
 	keep := flag.Int("keep-going", 1, "stop after this many violations")
 	flag.Parse()
 	debug.SetGCPercent(800) // memory is there, and schedules are short
@@ -50,7 +51,7 @@ func main() {
 			os.Exit(2)
 		}
 	}
-	code := run(options{first: *first, seeds: *seeds, jobs: *jobs, keep: *keep, limit: *limit, story: *story || *seeds == 1, rule: rule})
+	code := run(options{first: *first, seeds: *seeds, jobs: *jobs, keep: *keep, limit: *limit, stores: *stores, story: *story || *seeds == 1, rule: rule})
 	pprof.StopCPUProfile()
 	os.Exit(code)
 }
@@ -60,7 +61,16 @@ type options struct {
 	jobs, keep   int
 	limit        time.Duration
 	story        bool
+	stores       bool
 	rule         arbiter.Broken
+}
+
+// also is what the replaying command needs beside the seed.
+func (o options) also() string {
+	if o.stores {
+		return " -stores"
+	}
+	return ""
 }
 
 func run(o options) int {
@@ -88,6 +98,9 @@ func run(o options) int {
 				default:
 				}
 				cfg := world.Random(seed)
+				if o.stores {
+					cfg = world.RandomStored(seed)
+				}
 				cfg.Broken = o.rule
 				if o.story {
 					cfg.Tell = tell
@@ -103,7 +116,7 @@ func run(o options) int {
 				}
 				mu.Lock()
 				failed++
-				fmt.Printf("seed %d: %v\n  replay: go run ./internal/lab/sim -seeds 1 -seed %d\n", seed, err, seed)
+				fmt.Printf("seed %d: %v\n  replay: go run ./internal/lab/sim%s -seeds 1 -seed %d\n", seed, err, o.also(), seed)
 				if failed == o.keep {
 					close(stop)
 				}

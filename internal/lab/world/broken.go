@@ -19,6 +19,9 @@ var brokenRules = map[string]arbiter.Broken{
 	"forget-promises":  {ForgetPromises: true},
 	"minority":         {Minority: true},
 	"send-before-sync": {SendFirst: true},
+	"no-stamp-wait":    {NoStampWait: true},
+	"blind-save":       {BlindSave: true},
+	"answer-first":     {AnswerFirst: true},
 }
 
 // BrokenNames lists the negative controls.

@@ -17,6 +17,9 @@ var controls = map[string]Config{
 	"forget-promises":  {Nodes: 2, Witnesses: 1, Provoke: true},
 	"minority":         {Nodes: 5},
 	"send-before-sync": {Nodes: 3, Provoke: true},
+	"no-stamp-wait":    {Nodes: 2, Stores: 1},
+	"blind-save":       {Nodes: 2, Stores: 1, Provoke: true},
+	"answer-first":     {Nodes: 2, Stores: 1, Provoke: true},
 }
 
 // TestNegativeControls: a checker that never fails shows nothing. Without each

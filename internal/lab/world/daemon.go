@@ -39,6 +39,9 @@ func (n *node) carryOut(eff *core.Effects) {
 		n.guardian.step(guard.Renew{Generation: l.Generation, Until: l.Until, Gate: l.Gate,
 			StopAfter: n.core.State().Timing().StopAfter})
 	}
+	for _, op := range eff.Storage {
+		n.storageOp(op)
+	}
 	for _, a := range eff.Actions {
 		n.kits.perform(n, a)
 	}

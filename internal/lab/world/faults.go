@@ -9,6 +9,10 @@ import (
 
 // fault does something to the world, and mostly plans its end.
 func (w *World) fault() {
+	if len(w.stores) > 0 && w.maybe(25) {
+		w.storeFault()
+		return
+	}
 	d := w.cfg.Detection
 	n := w.nodes[w.rand.IntN(len(w.nodes))]
 	m := w.nodes[w.rand.IntN(len(w.nodes))]
@@ -144,6 +148,9 @@ func (w *World) isolate(n *node, on bool) {
 // healAll ends every fault.
 func (w *World) healAll() {
 	w.net.heal()
+	for _, st := range w.stores {
+		st.heal()
+	}
 	for _, n := range w.nodes {
 		n.disk.failing, n.disk.latency = false, time.Millisecond
 		clear(n.kits.sick)

@@ -33,6 +33,19 @@ func (w *World) found() {
 		}
 	}
 	s.NextID = cluster.NodeID(total + 1)
+	for range w.cfg.Stores {
+		id := s.NextID
+		s.NextID++
+		name := fmt.Sprintf("s%d", int(id)-total)
+		s.Nodes = append(s.Nodes, cluster.Node{ID: id, Name: name, Role: cluster.RoleStorage, Presence: cluster.Joining,
+			Storage: &cluster.Storage{ID: name, Kind: cluster.StoreDisk, Location: "/dev/" + name}})
+		if len(s.Voters)%2 == 0 {
+			s.Voters = append(s.Voters, id)
+		} else {
+			s.Learners = append(s.Learners, id) // votes are odd
+		}
+		w.stores = append(w.stores, &store{w: w, voter: id, latency: storeLatency, reach: make([]reach, total)})
+	}
 	for h := range w.cfg.Hierarchies {
 		var ids []cluster.NodeID
 		for i := range w.cfg.Nodes {
@@ -48,6 +61,10 @@ func (w *World) found() {
 		})
 	}
 	snap := Genesis(s)
+	for _, st := range w.stores {
+		store := core.StoreID{Cluster: s.Cluster, Lineage: s.Lineage, Store: s.Node(st.voter).Name}
+		st.versions = [][]byte{core.ObjectFor(store, st.voter, s)}
+	}
 	for _, n := range w.nodes {
 		n.disk.hard = &raftpb.HardState{Term: new(uint64(1)), Commit: new(uint64(1)), Vote: new(uint64(0))}
 		n.disk.snapshot = snap

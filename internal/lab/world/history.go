@@ -43,11 +43,13 @@ func (c *checker) led(n *node, b *core.Heartbeat) {
 	}
 }
 
-func (c *checker) leads(n *node, term uint64) {
-	if old, ok := c.history.leaders[term]; ok && old != n.id {
-		c.fail("%s leads in term %d, in which %v has led", n.name, term, old)
+func (c *checker) leads(n *node, term uint64) { c.leadsAs(n.id, term) }
+
+func (c *checker) leadsAs(id cluster.NodeID, term uint64) {
+	if old, ok := c.history.leaders[term]; ok && old != id {
+		c.fail("%v leads in term %d, in which %v has led", id, term, old)
 	}
-	c.history.leaders[term] = n.id
+	c.history.leaders[term] = id
 }
 
 // said looks at what leaves a node.
@@ -66,13 +68,13 @@ func (c *checker) said(n *node, m *core.Message) {
 		if e.GetIndex() > m.Raft.GetCommit() {
 			return
 		}
-		c.commits(n, e.GetIndex(), e.GetTerm())
+		c.commitsAs(n.id, e.GetIndex(), e.GetTerm())
 	}
 }
 
-func (c *checker) commits(n *node, index, term uint64) {
+func (c *checker) commitsAs(id cluster.NodeID, index, term uint64) {
 	if old, ok := c.history.committed[index]; ok && old != term {
-		c.fail("%s says that entry %d of term %d is committed, and it was committed with term %d", n.name, index, term, old)
+		c.fail("%v says that entry %d of term %d is committed, and it was committed with term %d", id, index, term, old)
 	}
 	c.history.committed[index] = term
 }

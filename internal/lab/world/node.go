@@ -43,6 +43,9 @@ type node struct {
 	stopping          stopMode
 	asked             uint64 // the command that hands over
 
+	steppers   map[cluster.NodeID]*core.Stepper
+	steppersOf int // the life that they are of
+
 	// residue is until when (real time) an overlap after a halted clock is the
 	// documented one.
 	residue time.Duration

@@ -40,6 +40,16 @@ func Random(seed uint64) Config {
 	return c
 }
 
+// RandomStored draws a configuration with a storage witness: mostly two nodes,
+// for which it is made.
+func RandomStored(seed uint64) Config {
+	shapes := []Config{{Nodes: 2}, {Nodes: 2}, {Nodes: 2}, {Nodes: 3}, {Nodes: 4}}
+	shape := shapes[mix(seed+7)%uint64(len(shapes))]
+	c := Random(seed)
+	c.Nodes, c.Witnesses, c.Stores = shape.Nodes, 0, 1
+	return c
+}
+
 func mix(v uint64) uint64 {
 	v += 0x9e3779b97f4a7c15
 	v = (v ^ v>>30) * 0xbf58476d1ce4e5b9

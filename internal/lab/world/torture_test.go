@@ -29,6 +29,15 @@ func TestTorture(t *testing.T) {
 	}
 }
 
+// TestTortureStores runs random schedules of clusters with a storage witness.
+func TestTortureStores(t *testing.T) {
+	for seed := uint64(1); seed <= uint64(rounds(120)); seed++ {
+		if _, err := Torture(RandomStored(seed)); err != nil {
+			t.Errorf("seed %d: %v\n  replay: go run ./internal/lab/sim -stores -seeds 1 -seed %d", seed, err, seed)
+		}
+	}
+}
+
 // TestSeeds replays what failed once.
 func TestSeeds(t *testing.T) {
 	f, err := os.Open("testdata/seeds.txt")

@@ -15,8 +15,11 @@ type Config struct {
 	Seed uint64
 	// Nodes host resources; Witnesses only vote.
 	Nodes, Witnesses int
-	Hierarchies      int
-	Detection        time.Duration
+	// Stores are storage witnesses: passive voters whose objects the nodes
+	// step.
+	Stores      int
+	Hierarchies int
+	Detection   time.Duration
 	// Provoke adds faults at the most dangerous moments; Changes adds changes of
 	// members and of the detection time.
 	Provoke, Changes bool
@@ -41,6 +44,7 @@ type World struct {
 	calm    bool // no fault any more
 	wanting bool
 	nodes   []*node
+	stores  []*store
 	net     network
 	check   checker
 	// observe sees all effects before they are carried out; for scenarios.
