@@ -51,6 +51,11 @@ var packages = map[string]layer{
 	"internal/volume/block":    layerEdge,
 	"internal/volume/device":   layerEdge,
 	"internal/volume/device/*": layerEdge,
+	"internal/volume/front":    layerEdge,
+	"internal/volume/kernel":   layerEdge,
+	"internal/volume/meta":     layerEdge,
+	"internal/volume/nbd":      layerEdge,
+	"internal/volume/server":   layerEdge,
 	"internal/volume/wire":     layerEdge,
 	"internal/wal":             layerEdge,
 

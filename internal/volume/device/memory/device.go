@@ -30,6 +30,8 @@ var _ block.Submitter = (*Device)(nil)
 type change struct {
 	offset int64
 	data   []byte
+	// forced: it is durable, and with it that nothing older is in its place.
+	forced bool
 }
 
 // New makes an empty disk of size bytes with sectors of logical bytes.
@@ -174,19 +176,15 @@ func (d *Device) perform(r *block.Request) error {
 		d.sync()
 	}
 	if r.Op.Changes() && r.Flags&block.FUA != 0 {
-		last := d.unsynced[len(d.unsynced)-1]
-		d.apply(last)
+		d.unsynced[len(d.unsynced)-1].forced = true
 	}
 	return nil
 }
 
 func (d *Device) change(offset int64, data []byte) {
 	copy(d.content[offset:], data)
-	d.unsynced = append(d.unsynced, change{offset, data})
+	d.unsynced = append(d.unsynced, change{offset: offset, data: data})
 }
-
-// apply makes one change durable, where no later one has been made so.
-func (d *Device) apply(c change) { copy(d.durable[c.offset:], c.data) }
 
 func (d *Device) sync() {
 	copy(d.durable, d.content)
@@ -207,7 +205,7 @@ func (d *Device) Crash(seed int64) *Device {
 		// Most writes are there or not as a whole; some are torn.
 		torn, whole := r.Intn(4) == 0, r.Intn(2) == 0
 		for at := int64(0); at < int64(len(c.data)); at += sector {
-			if torn && r.Intn(2) == 0 || !torn && whole {
+			if c.forced || torn && r.Intn(2) == 0 || !torn && whole {
 				copy(after.content[c.offset+at:c.offset+at+sector], c.data[at:])
 			}
 		}

@@ -24,6 +24,7 @@ func TestCrash(t *testing.T) {
 	if err := block.Do(d, &block.Request{Op: block.Flush}); err != nil {
 		t.Fatal(err)
 	}
+	write(t, d, 4096, 'o', 0)
 	write(t, d, 4096, 'f', block.FUA)
 	write(t, d, 8192, 'u', 0)
 	seen := make(map[string]bool)
