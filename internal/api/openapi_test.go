@@ -24,12 +24,13 @@ var bodies = map[string]string{
 	"path-set":         `{"paths":[{"network":"lan","address":"192.0.2.2:7400","priority":1}]}`,
 	"node-api":         `{"listen":"192.0.2.2:7443"}`,
 	"node-maintenance": `{"on":true}`,
-	"node-stop":        `{"mode":"keep"}`,
-	"detection-set":    `{"detection":"2s"}`,
-	"user-set":         `{"role":"operator","password":"correct horse battery"}`,
-	"session-create":   `{"name":"mia","password":"correct horse battery"}`,
-	"password-set":     `{"old":"correct horse battery","new":"another horse entirely"}`,
-	"key-create":       `{"name":"backup","role":"guest"}`,
+	"maintenance":      `{"on":true}`, "hierarchy-maintenance": `{"on":true}`, "resource-maintenance": `{"on":true}`, "node-drain": `{"on":true}`,
+	"node-stop":      `{"mode":"keep"}`,
+	"detection-set":  `{"detection":"2s"}`,
+	"user-set":       `{"role":"operator","password":"correct horse battery"}`,
+	"session-create": `{"name":"mia","password":"correct horse battery"}`,
+	"password-set":   `{"old":"correct horse battery","new":"another horse entirely"}`,
+	"key-create":     `{"name":"backup","role":"guest"}`,
 }
 
 // TestDescription has every operation carried out and compares what is answered

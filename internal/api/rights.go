@@ -27,7 +27,8 @@ var least = map[string]cluster.Right{
 
 	"hierarchy-in-service": cluster.Operator, "hierarchy-out-of-service": cluster.Operator,
 	"switchover": cluster.Operator, "switchover-cancel": cluster.Operator, "hierarchy-clear": cluster.Operator,
-	"node-maintenance": cluster.Operator,
+	"maintenance": cluster.Operator, "node-maintenance": cluster.Operator, "hierarchy-maintenance": cluster.Operator,
+	"resource-maintenance": cluster.Operator, "node-drain": cluster.Operator,
 
 	"hierarchy-create": cluster.Admin, "hierarchy-set": cluster.Admin, "hierarchy-delete": cluster.Admin,
 	"resource-create": cluster.Admin, "resource-set": cluster.Admin, "resource-delete": cluster.Admin,

@@ -21,6 +21,12 @@ type nodeDrainCmd struct {
 
 func (c nodeDrainCmd) Run(ctx context.Context, a *app) error {
 	on := c.How == "on"
+	// What it has is looked up first: it may be elsewhere before the answer is
+	// here.
+	had, err := a.ownedBy(ctx, c.Node)
+	if err != nil {
+		return err
+	}
 	d, err := a.client().Drain(ctx, c.Node, on)
 	code := message.AskedDrainEnd
 	if on {
@@ -33,16 +39,28 @@ func (c nodeDrainCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	return a.followDrain(ctx, id, c.Node, d.Entry)
+	return a.followDrain(ctx, id, c.Node, d.Entry, had)
 }
 
-// followDrain shows what leaves the node until nothing is left. An interrupt
-// leaves the drain to itself.
-func (a *app) followDrain(ctx context.Context, id cluster.NodeID, name string, entry uint64) error {
+// ownedBy is what a node has, or is about to let go of.
+func (a *app) ownedBy(ctx context.Context, node string) (map[string]bool, error) {
+	v, err := a.client().View(ctx)
+	if err != nil {
+		return nil, err
+	}
+	had := make(map[string]bool)
+	if n := v.State.NodeByName(node); n != nil {
+		leaving(v.State, n.ID, had)
+	}
+	return had, nil
+}
+
+// followDrain shows what leaves the node until nothing is left, and what it had
+// is in service elsewhere. An interrupt leaves the drain to itself.
+func (a *app) followDrain(ctx context.Context, id cluster.NodeID, name string, entry uint64, moved map[string]bool) error {
 	ctx, stop := signal.NotifyContext(ctx, interrupts...)
 	defer stop()
 	began, after, last := time.Now(), max(entry, 1), ""
-	moved := make(map[string]bool)
 	for {
 		err := a.client().Events(ctx, api.EventsFrom{After: after}, func(e api.Event) error {
 			v, err := a.client().View(ctx)

@@ -12,8 +12,6 @@ import (
 )
 
 const (
-	// nasName is the NAS's as a station of the lab.
-	nasName = "nas"
 	// nasExport is the directory that it exports, on its own disk; clients of NFS
 	// version 4 know it as the root.
 	nasExport = "/var/lib/perdure/export"

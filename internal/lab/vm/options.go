@@ -98,6 +98,9 @@ const nasDiskMiB = 1024
 // maxNodes keeps the numbers of addresses apart.
 const maxNodes = 16
 
+// nasName is the NAS's as a station of the lab.
+const nasName = "nas"
+
 func (o Options) check() error {
 	if o.Kind != UML && o.Kind != QEMU {
 		return fmt.Errorf("lab: no machines of kind %q: the kinds are %s and %s", o.Kind, UML, QEMU)
