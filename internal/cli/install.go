@@ -18,8 +18,9 @@ import (
 const (
 	unitPath    = "/etc/systemd/system/perdure.service"
 	modulesPath = "/etc/modules-load.d/perdure.conf"
-	// installStep bounds each command that the installation runs.
-	installStep = 30 * time.Second
+	// installStep bounds each command that the installation runs. systemd's reading of
+	// its units took more than 30 s on a busy machine without hardware virtualization.
+	installStep = 3 * time.Minute
 )
 
 type installCmd struct {

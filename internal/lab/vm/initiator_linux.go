@@ -2,6 +2,7 @@ package vm
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -63,9 +64,18 @@ func (n *Node) attachSAN(ctx context.Context) error {
 		}
 	}
 	if _, err := n.client.Run(ctx, "sh", "-c", attachScript()); err != nil {
-		return fmt.Errorf("attach the SAN: %w", err)
+		asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), actWait)
+		defer cancel()
+		seen, _ := n.client.Run(asking, "sh", "-c", "iscsiadm -m session; multipathd show maps; multipathd show paths; ls /dev/mapper; dmesg | tail -n 5")
+		return fmt.Errorf("attach the SAN: %w: %w; seen: %s", context.Cause(ctx), lastLine(err), seen)
 	}
 	return nil
+}
+
+// lastLine is an error without the script that it quotes.
+func lastLine(err error) error {
+	text := err.Error()
+	return errors.New(text[strings.LastIndexByte(strings.TrimSpace(text), '\n')+1:])
 }
 
 // attachScript starts what a Debian's boot would start. It ends when each unit has all

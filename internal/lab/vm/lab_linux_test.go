@@ -31,11 +31,24 @@ func openOne(t *testing.T, o Options) *Lab {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
+		if t.Failed() {
+			tell(t, l)
+		}
 		if err := l.Close(); err != nil {
 			t.Error(err)
 		}
 	})
 	return l
+}
+
+// tell logs how the nodes are when a test has failed.
+func tell(t *testing.T, l *Lab) {
+	ctx, cancel := context.WithTimeout(context.Background(), actWait)
+	defer cancel()
+	for _, n := range l.nodes {
+		out, err := n.Run(ctx, "sh", "-c", "ps ax; systemctl list-jobs; systemctl --failed; tail -n 40 "+perdureLog+" || journalctl -n 60 -o cat")
+		t.Logf("%s (%v): %s", n.Name, err, out)
+	}
 }
 
 // buildPerdure builds the program that guests run.

@@ -163,7 +163,8 @@ func (n *Node) config(host *Host) machine.Config {
 	}
 	words := append(l.kind.words(), agent.WordName+n.Name)
 	if l.opts.Systemd {
-		words = append(words, agent.WordSystemd+"=1")
+		// Nothing here waits to be found by udev, and binaries are all of one kind.
+		words = append(words, agent.WordSystemd+"=1", "systemd.mask=systemd-udev-trigger.service", "systemd.mask=systemd-binfmt.service")
 	}
 	return machine.Config{
 		Name: n.Name, MemoryMiB: l.opts.MemoryMiB,
@@ -187,7 +188,11 @@ func (n *Node) powerOn(ctx context.Context) error {
 	if n.host.off {
 		return fmt.Errorf("boot %s: its host %s is off", n.Name, n.host.name)
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, bootWait, fmt.Errorf("no sign of life within %v", bootWait))
+	patience := bootWait
+	if n.lab.opts.Systemd || n.lab.opts.Storage {
+		patience *= 3
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, patience, fmt.Errorf("no sign of life within %v", patience))
 	defer cancel()
 	if err := n.bootLocked(ctx); err != nil {
 		return fmt.Errorf("boot %s: %w%s", n.Name, err, tail(n.consolePath()))
@@ -238,6 +243,13 @@ func (n *Node) bootLocked(ctx context.Context) (err error) {
 // furnish prepares a guest that has just booted.
 func (n *Node) furnish(ctx context.Context) error {
 	l := n.lab
+	if l.opts.Systemd {
+		// Its agent is there long before the boot is over, and systemd has no time for
+		// others meanwhile. "degraded" is a boot too.
+		if _, err := n.client.Run(ctx, "systemctl", "is-system-running", "--wait"); err != nil && !errors.As(err, new(*agent.Exit)) {
+			return err
+		}
+	}
 	if l.opts.Watchdog {
 		if _, err := n.client.Run(ctx, "modprobe", l.kind.watchdog()); err != nil {
 			return err

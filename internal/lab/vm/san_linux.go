@@ -173,8 +173,7 @@ func (s *san) furnish(ctx context.Context, dir string) error {
 		if err := s.admin(ctx, "--op", "new", "--mode", "logicalunit", "--tid", "1", "--lun", number, "-b", path); err != nil {
 			return err
 		}
-		// The same name over both paths, at every boot.
-		params := fmt.Sprintf("vendor_id=PERDURE,product_id=LAB,scsi_sn=lab-%s,scsi_id=lab-%s", number, number)
+		params := "vendor_id=PERDURE,product_id=LAB,scsi_sn=lab-" + number
 		if err := s.admin(ctx, "--op", "update", "--mode", "logicalunit", "--tid", "1", "--lun", number, "--params", params); err != nil {
 			return err
 		}
