@@ -9,7 +9,7 @@ import (
 )
 
 // sanWait bounds the wait for the units of the SAN to be there over both paths.
-const sanWait = 90 * time.Second
+const sanWait = 3 * time.Minute
 
 // iscsidConf gives a path up 5 s after it was lost, which the initiator's own pings
 // notice within 4 s. Source: iscsid.conf of open-iscsi.
@@ -66,7 +66,7 @@ func (n *Node) attachSAN(ctx context.Context) error {
 	if _, err := n.client.Run(ctx, "sh", "-c", attachScript()); err != nil {
 		asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), actWait)
 		defer cancel()
-		seen, _ := n.client.Run(asking, "sh", "-c", "iscsiadm -m session; multipathd show maps; multipathd show paths; ls /dev/mapper; dmesg | tail -n 5")
+		seen, _ := n.client.Run(asking, "sh", "-c", "iscsiadm -m session; multipathd show paths format '%m %t %T %d'; ls /dev/mapper; dmesg | tail -n 5")
 		return fmt.Errorf("attach the SAN: %w: %w; seen: %s", context.Cause(ctx), lastLine(err), seen)
 	}
 	return nil
@@ -86,7 +86,7 @@ func attachScript() string {
 		fmt.Fprintf(&discover, "iscsiadm -m discovery -t sendtargets -p %s >/dev/null\n", SANPortal(network))
 	}
 	for _, lun := range LUNs() {
-		fmt.Fprintf(&wait, "until [ \"$(multipathd show maps format '%%n %%N' | awk '$1 == \"%[1]s\" {print $2}')\" = %[2]d ] && [ -b /dev/mapper/%[1]s ]; do sleep 0.2; done\n",
+		fmt.Fprintf(&wait, "until [ $(multipathd show paths format '%%m %%t %%T' | grep -c '^%[1]s  *active  *ready') = %[2]d ]; do sleep 0.2; done\n",
 			lun.Name, len(sanNetworks))
 	}
 	return `set -e

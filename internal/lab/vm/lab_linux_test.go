@@ -46,7 +46,7 @@ func tell(t *testing.T, l *Lab) {
 	ctx, cancel := context.WithTimeout(context.Background(), actWait)
 	defer cancel()
 	for _, n := range l.nodes {
-		out, err := n.Run(ctx, "sh", "-c", "ps ax; systemctl list-jobs; systemctl --failed; tail -n 40 "+perdureLog+" || journalctl -n 60 -o cat")
+		out, err := n.Run(ctx, "sh", "-c", "ps ax | grep -v \"\\[\"; systemctl list-jobs; systemctl --failed; tail -n 40 "+perdureLog+" || journalctl -n 60 -o cat")
 		t.Logf("%s (%v): %s", n.Name, err, out)
 	}
 }

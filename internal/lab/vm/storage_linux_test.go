@@ -1,6 +1,7 @@
 package vm
 
 import (
+	"context"
 	"strings"
 	"testing"
 
@@ -51,9 +52,10 @@ func TestStorage(t *testing.T) {
 	fails(unit, "with no path")
 	works(file, "without the SAN")
 	apply("heal")
-	awaitOutput(t, n, "multipathd show maps format '%n %N %x'", func(out string) bool {
-		return strings.Count(out, " 2 ") == len(LUNs())
-	})
+	await(t, func(ctx context.Context) bool {
+		paths, err := n.Paths(ctx)
+		return err == nil && strings.Count(paths, "ready") == len(sanNetworks)*len(LUNs())
+	}, func() string { return "the paths of the SAN aren't back" })
 	works(unit, "with its paths back")
 
 	apply("switch-down on nas")
