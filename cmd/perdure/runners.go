@@ -18,6 +18,9 @@ func runners() cli.Runners {
 		Daemon: func(ctx context.Context, o cli.RunOptions) error {
 			return daemon.Node(ctx, config(o), uintptr(o.GuardFD))
 		},
+		VolumeServer: func(ctx context.Context, o cli.RunOptions) error {
+			return daemon.VolumeServer(ctx, config(o), uintptr(o.GuardFD))
+		},
 		Witness: func(ctx context.Context, o cli.RunOptions) error { return daemon.Witness(ctx, config(o)) },
 		Demo:    runDemo,
 		Lab:     lab(),
@@ -41,7 +44,8 @@ func runGuardian(ctx context.Context, o cli.RunOptions) error {
 	if o.Instance != "" {
 		args = append(args, "--instance", o.Instance)
 	}
-	return daemon.Guardian(ctx, daemon.GuardianConfig{Config: config(o), Daemon: args, Watchdog: o.Watchdog})
+	volumes := []string{self, "volume-server", "--guard-fd", strconv.Itoa(3), "--run-dir", o.RunDir}
+	return daemon.Guardian(ctx, daemon.GuardianConfig{Config: config(o), Daemon: args, VolumeServer: volumes, Watchdog: o.Watchdog})
 }
 
 func runInit(_ context.Context, o cli.InitOptions) (cli.InitResult, error) {

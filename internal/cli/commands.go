@@ -44,11 +44,12 @@ type commands struct {
 	Token      tokenCmd      `cmd:"" group:"Act" help:"Tokens with which nodes join, and with which programs ask."`
 	User       userCmd       `cmd:"" group:"Act" help:"Users who may ask over the network, and their roles."`
 
-	Guardian guardianCmd `cmd:"" group:"Run" help:"Run this node: the guardian, which starts the daemon."`
-	Witness  witnessCmd  `cmd:"" group:"Run" help:"Run this machine as a witness: it votes and hosts nothing."`
-	Demo     demoCmd     `cmd:"" group:"Run" help:"Show the main job: a cluster on this machine, one fault after another."`
-	Lab      labCmd      `cmd:"" group:"Run" help:"A cluster of virtual machines on this machine, to be looked at and broken (root, Linux)."`
-	Daemon   daemonCmd   `cmd:"" hidden:"" help:"Run the daemon; the guardian does this."`
+	Guardian     guardianCmd     `cmd:"" group:"Run" help:"Run this node: the guardian, which starts the daemon."`
+	Witness      witnessCmd      `cmd:"" group:"Run" help:"Run this machine as a witness: it votes and hosts nothing."`
+	Demo         demoCmd         `cmd:"" group:"Run" help:"Show the main job: a cluster on this machine, one fault after another."`
+	Lab          labCmd          `cmd:"" group:"Run" help:"A cluster of virtual machines on this machine, to be looked at and broken (root, Linux)."`
+	Daemon       daemonCmd       `cmd:"" hidden:"" help:"Run the daemon; the guardian does this."`
+	VolumeServer volumeServerCmd `cmd:"" hidden:"" help:"Serve volumes; the guardian runs this."`
 }
 
 type versionCmd struct{}
@@ -89,6 +90,14 @@ type daemonCmd struct {
 
 func (c daemonCmd) Run(ctx context.Context, a *app) error {
 	return a.runner(ctx, "daemon", a.run.Daemon, RunOptions{GuardFD: c.GuardFD, Instance: c.Instance})
+}
+
+type volumeServerCmd struct {
+	GuardFD int `name:"guard-fd" help:"File descriptor of the link to the guardian; 0: none, serve always." default:"0"`
+}
+
+func (c volumeServerCmd) Run(ctx context.Context, a *app) error {
+	return a.runner(ctx, "volume-server", a.run.VolumeServer, RunOptions{GuardFD: c.GuardFD})
 }
 
 type witnessCmd struct{}

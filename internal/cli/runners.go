@@ -16,9 +16,11 @@ type Runners struct {
 	Guardian func(ctx context.Context, o RunOptions) error
 	Daemon   func(ctx context.Context, o RunOptions) error
 	Witness  func(ctx context.Context, o RunOptions) error
-	Demo     func(ctx context.Context, o DemoOptions) error
-	Init     func(ctx context.Context, o InitOptions) (InitResult, error)
-	Join     func(ctx context.Context, o JoinOptions) (JoinResult, error)
+	// VolumeServer serves volumes until the context ends.
+	VolumeServer func(ctx context.Context, o RunOptions) error
+	Demo         func(ctx context.Context, o DemoOptions) error
+	Init         func(ctx context.Context, o InitOptions) (InitResult, error)
+	Join         func(ctx context.Context, o JoinOptions) (JoinResult, error)
 	// Lab is the lab of virtual machines.
 	Lab *Lab
 	// Kits are those of this program, for when no daemon answers.
@@ -39,7 +41,8 @@ type RunOptions struct {
 	Version string
 	// Instance tells several nodes on one machine apart; empty: there is one.
 	Instance string
-	// GuardFD is the file descriptor of the link to the guardian (daemon only).
+	// GuardFD is the file descriptor of the link to the guardian (daemon and
+	// volume-server only).
 	GuardFD int
 	// Watchdog is the device (guardian only); empty: the first there is, "none"
 	// for none.

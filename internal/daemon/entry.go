@@ -19,6 +19,8 @@ type GuardianConfig struct {
 	Config
 	// Daemon is the command line of the daemon.
 	Daemon []string
+	// VolumeServer is the command line of the process that serves volumes.
+	VolumeServer []string
 	// Watchdog is the device; empty: the first there is; "none": no watchdog.
 	Watchdog string
 }
@@ -35,7 +37,7 @@ func Guardian(ctx context.Context, c GuardianConfig) error {
 		return err
 	}
 	g := guardian.Config{
-		Daemon: c.Daemon, Instance: c.instance(), RunDir: c.RunDir,
+		Daemon: c.Daemon, VolumeServer: c.VolumeServer, Instance: c.instance(), RunDir: c.RunDir,
 		StopAfter: cluster.TimingFor(cluster.DetectionBalanced).StopAfter, Log: c.Log,
 		Watchdog: c.Watchdog, WatchdogTimeout: watchdogTimeout, StopTimeout: 3 * time.Minute,
 	}

@@ -15,6 +15,21 @@ func (m *Machine) alive(now cluster.Instant) bool {
 	return m.generation != 0 && !m.revoked && !m.doubt && (now.Boot < m.gate || m.knobs.dead)
 }
 
+// Serving reports whether what is under the lease may serve now, and until which
+// BOOTTIME; 0: nothing ends it. Volumes go by it: their server checks the deadline
+// by itself.
+func (m *Machine) Serving(now cluster.Instant) (until time.Duration, open bool) {
+	switch {
+	case !m.alive(now):
+		return 0, false
+	case m.unmanaged || m.knobs.dead:
+		return 0, true
+	case m.knobs.late:
+		return m.until, true
+	}
+	return m.gate, true
+}
+
 // expire does what the deadlines ask for. At the gate's deadline the kernel has
 // closed the gate by itself; closing it again makes that certain, and the
 // processes are made to stand. Frozen services are kept for a while, because a

@@ -102,7 +102,7 @@ func (c *cleaner) killAll(ctx context.Context) error {
 
 // name notes which groups have processes.
 func (c *cleaner) name(base string) {
-	for _, pattern := range []string{daemonGroup, "service/*", commandGroup + "/*"} {
+	for _, pattern := range []string{daemonGroup, volumesGroup, "service/*", commandGroup + "/*"} {
 		found, _ := filepath.Glob(filepath.Join(base, pattern))
 		for _, dir := range found {
 			if pids, err := cgroup.At(dir).Procs(); err == nil && len(pids) > 0 {
@@ -123,7 +123,7 @@ func (c *cleaner) killDaemon(ctx context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(ctx, killTimeout)
 	defer cancel()
-	for _, g := range []string{daemonGroup, commandGroup} {
+	for _, g := range []string{daemonGroup, volumesGroup, commandGroup} {
 		if err := killGroup(ctx, cgroup.At(c.procs.tree.PathOf(g))); err != nil {
 			c.log.Error(message.New(message.LeftoversRemain, err).Error())
 		}

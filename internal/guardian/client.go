@@ -155,6 +155,14 @@ func (c *Client) Unmanaged(on bool) error {
 	return err
 }
 
+// Volumes says whether this node has replicated volumes: the guardian then keeps a
+// volume-server running and tells it until when it may serve. A daemon says it
+// again after each start.
+func (c *Client) Volumes(on bool) error {
+	_, err := c.call(packet{kind: kindVolumes, On: on})
+	return err
+}
+
 // Doubt says that this machine may have stood still with its clock. Services
 // stand until a renewal moves the deadlines.
 func (c *Client) Doubt(why cluster.Reason) error {

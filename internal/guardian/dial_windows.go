@@ -15,6 +15,12 @@ func Dial(uintptr) (*Client, error) {
 	return newClient(&stream{r: os.Stdin, w: os.Stdout, c: closers(os.Stdin, os.Stdout)}), nil
 }
 
+// DialLease takes the volume-server's end of the connection, which is as the
+// daemon's.
+func DialLease(uintptr) (*Lease, error) {
+	return &Lease{&stream{r: os.Stdin, w: os.Stdout, c: closers(os.Stdin, os.Stdout)}}, nil
+}
+
 func closers(c ...io.Closer) []io.Closer { return c }
 
 // becomeGuardian raises the priority of this process.

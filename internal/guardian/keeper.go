@@ -23,6 +23,7 @@ type keeper struct {
 	c       Config
 	s       *server
 	spawner *spawner
+	volumes *volumes
 
 	mu       sync.Mutex
 	daemon   child // nil: none runs
@@ -31,7 +32,9 @@ type keeper struct {
 }
 
 func newKeeper(c Config, s *server) *keeper {
-	return &keeper{c: c, s: s, spawner: newSpawner()}
+	k := &keeper{c: c, s: s, spawner: newSpawner()}
+	k.volumes = newVolumes(c, k.spawner)
+	return k
 }
 
 // start starts a daemon. The loop calls it, so it must not wait for the loop.
@@ -42,7 +45,7 @@ func (k *keeper) start() {
 		return
 	}
 	began := time.Now()
-	d, l, err := k.spawner.spawn(k.c)
+	d, l, err := k.spawner.spawn(k.c, k.c.Daemon, daemonGroup)
 	if err != nil {
 		k.s.log.Error(message.New(message.DaemonStartFailed, err).Error())
 		k.group.Go(func() { k.s.submit(request{ev: guard.DaemonGone{}}) })
@@ -81,6 +84,8 @@ func (k *keeper) stop() {
 		k.end(d)
 	}
 	k.group.Wait()
+	// After what uses volumes has been stopped by the daemon.
+	k.volumes.close()
 	k.s.submit(request{ev: guard.ShuttingDown{}})
 }
 
@@ -114,6 +119,7 @@ func (k *keeper) close() {
 		_ = d.kill()
 	}
 	k.group.Wait()
+	k.volumes.close()
 	k.spawner.close()
 }
 

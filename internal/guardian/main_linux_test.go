@@ -38,6 +38,9 @@ const (
 )
 
 func TestMain(m *testing.M) {
+	if len(os.Args) == 2 && os.Args[1] == volumesArgument {
+		os.Exit(volumesMain())
+	}
 	switch os.Getenv(roleVariable) {
 	case "guardian":
 		os.Exit(guardianMain())
@@ -58,11 +61,12 @@ func guardianMain() int {
 	}
 	_ = os.Setenv(roleVariable, role)
 	err := Run(ctx, Config{
-		Daemon:    []string{os.Args[0]},
-		Instance:  os.Getenv(nameVariable),
-		RunDir:    os.Getenv(dirVariable),
-		StopAfter: testStopAfter,
-		Log:       slog.New(slog.NewTextHandler(os.Stderr, nil)),
+		Daemon:       []string{os.Args[0]},
+		VolumeServer: []string{os.Args[0], volumesArgument},
+		Instance:     os.Getenv(nameVariable),
+		RunDir:       os.Getenv(dirVariable),
+		StopAfter:    testStopAfter,
+		Log:          slog.New(slog.NewTextHandler(os.Stderr, nil)),
 	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "guardian:", err)
@@ -101,6 +105,11 @@ func daemonMain() int {
 	}
 	if err != nil {
 		r.Error = err.Error()
+	}
+	if r.Error == "" && os.Getenv(volumesVariable) != "" {
+		if err := c.Volumes(true); err != nil {
+			r.Error = err.Error()
+		}
 	}
 	writeReport(r)
 	beat := time.NewTicker(testBeat)

@@ -21,6 +21,9 @@ type Config struct {
 	// Daemon is the program and its arguments. Its standard output and error are
 	// the guardian's.
 	Daemon []string
+	// VolumeServer is the program that serves replicated volumes and its
+	// arguments. It is started when the daemon wants it.
+	VolumeServer []string
 	// Instance tells the guardians of one machine apart: groups and tables are
 	// named after it.
 	Instance string
@@ -74,7 +77,7 @@ func Run(ctx context.Context, c Config) error {
 	}
 	k := newKeeper(c, s)
 	defer k.close()
-	s.start = k.start
+	s.start, s.volumes = k.start, k.volumes
 	done := make(chan guard.Exit, 1)
 	go func() { done <- s.loop() }()
 	select {

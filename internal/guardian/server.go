@@ -42,6 +42,7 @@ type server struct {
 	gateBad  bool
 	dogArmed bool
 	start    func() // starts the daemon
+	volumes  *volumes
 	exit     *guard.Exit
 }
 
@@ -51,6 +52,8 @@ type request struct {
 	ev   guard.Event
 	conn *conn
 	id   uint64
+	// volumes: whether the daemon wants a volume-server.
+	volumes *bool
 	// closed: the connection has ended.
 	closed bool
 }
@@ -141,6 +144,11 @@ func (s *server) serve(r request) {
 		}
 	}
 	refused := s.step(r.ev)
+	if r.volumes != nil && refused.Code == "" && s.volumes != nil {
+		if err := s.volumes.want(*r.volumes); err != nil {
+			refused = cluster.Because(message.DaemonStartFailed, err)
+		}
+	}
 	switch {
 	case r.id == 0 && refused.Code != "":
 		s.notify(guard.Notice{Kind: guard.NoticeTrouble, Reason: refused})
@@ -173,6 +181,9 @@ func (s *server) step(ev guard.Event) (refused cluster.Reason) {
 		for _, ev := range next {
 			s.once(ev)
 		}
+	}
+	if s.volumes != nil {
+		s.volumes.lease(s.serveUntil())
 	}
 	if _, often := ev.(guard.Renew); !often {
 		s.saved.keep(s.m.State(), s.log)
@@ -291,7 +302,11 @@ func (s *server) attach(l link) *conn {
 				c.send(packet{kind: kindReply, ID: p.ID, Reason: reason(err)}, s.log)
 				continue
 			}
-			if !s.submit(request{ev: p.event(), conn: c, id: p.ID}) {
+			r := request{ev: p.event(), conn: c, id: p.ID}
+			if p.kind == kindVolumes {
+				r.volumes = &p.On
+			}
+			if !s.submit(r) {
 				return
 			}
 		}

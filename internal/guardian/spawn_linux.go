@@ -92,13 +92,14 @@ func (p *process) signal(sig unix.Signal) error {
 	return unix.Kill(p.pid, sig)
 }
 
-func (s *spawner) spawn(c Config) (child, link, error) {
+// spawn starts a program in a group of its own, by which a next guardian finds it.
+func (s *spawner) spawn(c Config, program []string, group string) (child, link, error) {
 	ours, theirs, err := newPackets()
 	if err != nil {
 		return nil, nil, err
 	}
 	defer func() { _ = theirs.Close() }()
-	path, err := exec.LookPath(c.Daemon[0])
+	path, err := exec.LookPath(program[0])
 	if err != nil {
 		_ = ours.Close()
 		return nil, nil, err
@@ -116,7 +117,7 @@ func (s *spawner) spawn(c Config) (child, link, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	p, err := startInGroup(path, c, attr)
+	p, err := startInGroup(path, c, program, group, attr)
 	if err != nil {
 		_ = ours.Close()
 		return nil, nil, err
@@ -128,24 +129,23 @@ func (s *spawner) spawn(c Config) (child, link, error) {
 	return d, ours, nil
 }
 
-// startInGroup starts the daemon in a group of its own, by which a next guardian
-// finds it; where that can't be, without.
-func startInGroup(path string, c Config, attr *os.ProcAttr) (*os.Process, error) {
+// startInGroup starts a program in its group; where that can't be, without.
+func startInGroup(path string, c Config, program []string, group string, attr *os.ProcAttr) (*os.Process, error) {
 	if tree := cgroup.Find(c.Instance); tree.Path() != "" {
-		if g, err := tree.Group(daemonGroup); err == nil {
+		if g, err := tree.Group(group); err == nil {
 			if dir, err := g.Open(); err == nil {
 				defer func() { _ = dir.Close() }()
 				in := *attr
 				sys := *attr.Sys
 				sys.UseCgroupFD, sys.CgroupFD = true, int(dir.Fd())
 				in.Sys = &sys
-				if p, err := os.StartProcess(path, c.Daemon, &in); err == nil {
+				if p, err := os.StartProcess(path, program, &in); err == nil {
 					return p, nil
 				}
 			}
 		}
 	}
-	p, err := os.StartProcess(path, c.Daemon, attr)
+	p, err := os.StartProcess(path, program, attr)
 	if err != nil {
 		return nil, fmt.Errorf("start %s: %w", path, err)
 	}
@@ -159,4 +159,13 @@ func Dial(fd uintptr) (*Client, error) {
 		return nil, err
 	}
 	return newClient(l), nil
+}
+
+// DialLease takes the volume-server's end of the connection, which it inherited.
+func DialLease(fd uintptr) (*Lease, error) {
+	l, err := packetsOf(fd)
+	if err != nil {
+		return nil, err
+	}
+	return &Lease{l}, nil
 }

@@ -29,8 +29,8 @@ func (p *process) terminate() error {
 	return windows.GenerateConsoleCtrlEvent(windows.CTRL_BREAK_EVENT, uint32(p.cmd.Process.Pid))
 }
 
-func (s *spawner) spawn(c Config) (child, link, error) {
-	cmd := exec.Command(c.Daemon[0], c.Daemon[1:]...)
+func (s *spawner) spawn(_ Config, program []string, _ string) (child, link, error) {
+	cmd := exec.Command(program[0], program[1:]...)
 	cmd.Env = environ("0")
 	cmd.Stderr = os.Stderr
 	cmd.SysProcAttr = &syscall.SysProcAttr{CreationFlags: windows.CREATE_NEW_PROCESS_GROUP}
@@ -43,7 +43,7 @@ func (s *spawner) spawn(c Config) (child, link, error) {
 		return nil, nil, err
 	}
 	if err := cmd.Start(); err != nil {
-		return nil, nil, fmt.Errorf("start %s: %w", c.Daemon[0], err)
+		return nil, nil, fmt.Errorf("start %s: %w", program[0], err)
 	}
 	p := &process{cmd: cmd, ended: make(chan string, 1)}
 	go func() {

@@ -32,12 +32,14 @@ const (
 	kindUnmanaged
 	kindDoubt
 	kindReset
+	kindVolumes
 )
 
 // From the guardian.
 const (
 	kindReply kind = 0x80 + iota
 	kindNotice
+	kindLease // to the volume-server
 )
 
 // packet is every message; each kind uses some of the fields.
@@ -102,7 +104,7 @@ func decode(b []byte) (packet, error) {
 // check refuses what the receiver could not handle.
 func (p packet) check() error {
 	switch p.kind {
-	case kindHello, kindAdmitted, kindRenew, kindRevoke, kindUnmanaged, kindDoubt, kindReset, kindReply:
+	case kindHello, kindAdmitted, kindRenew, kindRevoke, kindUnmanaged, kindDoubt, kindReset, kindVolumes, kindReply, kindLease:
 	case kindNotice:
 		if p.Notice == nil {
 			return errors.New("a notice without its content")

@@ -22,6 +22,8 @@ var samples = []packet{
 	{kind: kindGuard, ID: 2, Hierarchy: "web", Epoch: 9, Cgroups: []string{"/g"},
 		Addresses: []guard.Address{{Addr: netip.MustParseAddr("2001:db8::1"), Device: "eth0"}}},
 	{kind: kindUnmanaged, ID: 3, On: true},
+	{kind: kindVolumes, ID: 6, On: true},
+	{kind: kindLease, Until: 7 * time.Second},
 	{kind: kindReply, ID: 4, Reason: cluster.Because(message.GuardOldEpoch, "web", 1, 2)},
 	{kind: kindReply, ID: 5, State: &State{State: guard.State{Session: "s", Guarded: []guard.Guarded{{Hierarchy: "web", Phase: guard.PhaseServing}}}, Gate: "none"}},
 	{kind: kindNotice, Notice: &guard.Notice{Kind: guard.NoticeDoubt, Reason: cluster.Because(message.LeaseBackInTime)}},

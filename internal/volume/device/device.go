@@ -93,6 +93,9 @@ func (d *Device) Path() string { return d.path }
 // Engine is how its I/O is done.
 func (d *Device) Engine() Engine { return d.kind }
 
+// Direct reports whether I/O goes past the page cache.
+func (d *Device) Direct() bool { return d.handle.direct }
+
 // Geometry is what the device is like.
 func (d *Device) Geometry() block.Geometry { return *d.geometry.Load() }
 

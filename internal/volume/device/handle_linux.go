@@ -21,6 +21,7 @@ type handle struct {
 	block    bool // a block device
 	dev      uint64
 	readOnly bool
+	direct   bool
 	align    int // of memory
 
 	// What fallocate can't do here is not tried again.
@@ -63,6 +64,7 @@ func openHandle(path string, o Options) (*handle, block.Geometry, error) {
 		return nil, block.Geometry{}, message.New(message.VolumeDeviceInUse, path, user)
 	}
 	fd, err := unix.Open(path, flags, 0)
+	h.direct = err == nil
 	if err == unix.EINVAL && o.Buffered {
 		fd, err = unix.Open(path, flags&^unix.O_DIRECT, 0)
 	}

@@ -20,6 +20,7 @@ type handle struct {
 	f        *os.File
 	path     string
 	readOnly bool
+	direct   bool
 }
 
 func openHandle(path string, o Options) (*handle, block.Geometry, error) {
@@ -42,7 +43,7 @@ func openHandle(path string, o Options) (*handle, block.Geometry, error) {
 	case err != nil:
 		return nil, block.Geometry{}, message.New(message.VolumeDeviceUnusable, path, err).Wrap(err)
 	}
-	h := &handle{f: os.NewFile(uintptr(w), path), path: path, readOnly: o.ReadOnly}
+	h := &handle{f: os.NewFile(uintptr(w), path), path: path, readOnly: o.ReadOnly, direct: !o.Buffered}
 	g, err := h.measure()
 	if err != nil {
 		_ = h.close()
