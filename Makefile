@@ -28,12 +28,12 @@ RACE      = -race
 RACE_NOTE = race detector: on
 endif
 
-.PHONY: all build test demo bench lint lab sim model cover clean help
+.PHONY: all build test demo bench bench-volume lint lab sim model cover clean help
 
 all: build
 
 help: ## what can be made
-	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
 
 build: ## bin/perdure, without cgo
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/perdure ./cmd/perdure
@@ -51,6 +51,9 @@ demo: build ## three nodes here, a real server, one fault after another; DEMO_AR
 bench: build ## outages, switchover and idle cost from outside, medians of at least five (root)
 	$(GO) run ./internal/lab/bench $(BENCH_ARGS)
 
+bench-volume: build ## the data path of volumes beside qemu-nbd and nbdkit, as shares of the raw disk
+	$(GO) run ./internal/lab/volumebench -perdure ./bin/perdure $(BENCH_ARGS)
+
 lint: ## gofmt, vet for both systems, staticcheck
 	@unformatted=$$(find . -name '*.go' -not -path '*/testdata/*' -exec gofmt -l {} +); \
 	if [ -n "$$unformatted" ]; then echo "not formatted:"; echo "$$unformatted"; exit 1; fi
@@ -62,6 +65,7 @@ lab: ## tests that boot virtual machines (root, minutes): LAB=qemu or uml
 	PERDURE_LAB_VM=$(LAB) CGO_ENABLED=0 $(GO) test -count=1 -timeout=30m -p 1 -v -run 'TestFaultsInMachines|TestWholeLab' \
 		./internal/lab/demo ./internal/lab/keeper
 	PERDURE_LAB_VM=$(LAB) CGO_ENABLED=0 $(GO) test -count=1 -timeout=15m -p 1 ./internal/lab/vm/qemu
+	PERDURE_LAB_VM=$(LAB) CGO_ENABLED=0 $(GO) test -count=1 -timeout=10m -run TestKernelDisk ./internal/volume/server
 
 sim: ## seeded whole-cluster simulation: SEEDS=N schedules from SEED=S on; SEED alone replays one with its story
 	$(GO) run ./internal/lab/sim -seeds $(SEEDS) $(if $(SEED),-seed $(SEED))

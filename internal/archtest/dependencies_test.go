@@ -52,7 +52,7 @@ var confined = []struct {
 }{
 	{"go.etcd.io/raft/v3", []string{"internal/core", "internal/wal", "internal/lab/world"},
 		"agreement is core's; wal keeps its entries, the lab's world plays the wal; others see commands and bytes"},
-	{"github.com/vishvananda/netlink", []string{"internal/kit/*", "internal/fence", "internal/platform/sockets", "internal/lab/*"}, "links, addresses and sockets"},
+	{"github.com/vishvananda/netlink", []string{"internal/kit/*", "internal/fence", "internal/platform/sockets", "internal/volume/kernel", "internal/lab/*"}, "links, addresses, sockets, and the kernel's NBD"},
 	{"github.com/google/nftables", []string{"internal/fence", "internal/lab/*"}, "the gate is fence's"},
 	{"github.com/alecthomas/kong", []string{"internal/cli", "cmd/*"}, "arguments are parsed in one place"},
 }

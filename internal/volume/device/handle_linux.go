@@ -63,7 +63,7 @@ func openHandle(path string, o Options) (*handle, block.Geometry, error) {
 	if user := userOf(path, &st); user != "" {
 		return nil, block.Geometry{}, message.New(message.VolumeDeviceInUse, path, user)
 	}
-	fd, err := unix.Open(path, flags, 0)
+	fd, err := openPatiently(path, flags)
 	h.direct = err == nil
 	if err == unix.EINVAL && o.Buffered {
 		fd, err = unix.Open(path, flags&^unix.O_DIRECT, 0)
@@ -87,6 +87,17 @@ func openHandle(path string, o Options) (*handle, block.Geometry, error) {
 		return fail(err)
 	}
 	return h, g, nil
+}
+
+// openPatiently waits for the claim of a process that has just died: it lasts until
+// the disk has done what was under way.
+func openPatiently(path string, flags int) (int, error) {
+	for end := time.Now().Add(lockPatience); ; time.Sleep(20 * time.Millisecond) {
+		fd, err := unix.Open(path, flags, 0)
+		if err != unix.EBUSY && err != unix.EINTR || time.Now().After(end) {
+			return fd, err
+		}
+	}
 }
 
 func (h *handle) lock() error {

@@ -18,9 +18,14 @@ type Volume interface {
 
 // Session is one initiator's use of a volume. Requests fail with
 // [block.ErrReserved] while another initiator's reservation forbids them, and
-// with [block.ErrRefused] when this node may not serve any more.
+// with [block.ErrRefused] when this node may not serve any more. Submit is
+// called by one goroutine at a time. Changes of the same place are done in the order
+// in which they came, through whichever sessions.
 type Session interface {
 	block.Submitter
+	// Abort fails what waits for a lease, when the initiator is gone. Requests
+	// that are on the disk end as they do.
+	Abort()
 	// Close ends the session. No request may be under way.
 	Close()
 }

@@ -52,6 +52,7 @@ func (v *volume) Watch(func(block.Geometry)) (stop func()) { return func() {} }
 type session struct{ v *volume }
 
 func (s *session) Submit(batch []*block.Request) { s.v.d.Submit(batch) }
+func (s *session) Abort()                        {}
 func (s *session) Close() {
 	s.v.mu.Lock()
 	s.v.open--

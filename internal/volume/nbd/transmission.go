@@ -30,6 +30,7 @@ type conn struct {
 	in       []byte
 	from, to int
 	armed    bool // a read deadline is set
+	goodbye  bool // the client has disconnected in order
 	batch    []*block.Request
 	part     block.Request // of requests that are larger than a piece of the pool
 	parts    chan struct{}
@@ -77,6 +78,9 @@ func (s *Server) transmit(c net.Conn, v front.Volume, who front.Initiator, struc
 	}()
 	err = t.receive()
 	t.flush()
+	if err != nil || !t.goodbye {
+		session.Abort()
+	}
 	t.mu.Lock()
 	for len(t.free) < t.slots {
 		t.room.Wait()
@@ -142,6 +146,7 @@ func (t *conn) receive() error {
 			return fmt.Errorf("%w: a request begins with %#x", errProtocol, h.magic)
 		}
 		if h.kind == cmdDisc {
+			t.goodbye = true
 			return nil
 		}
 		if err := t.request(h); err != nil {

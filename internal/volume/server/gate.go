@@ -102,21 +102,21 @@ func (g *Gate) release(why error) {
 	}
 }
 
-// drop fails what waits of one volume.
-func (g *Gate) drop(v *Local, why error) {
+// drop fails some of what waits.
+func (g *Gate) drop(mine func(*op) bool, why error) {
 	g.mu.Lock()
-	var mine []*op
+	var dropped []*op
 	others := g.waiting[:0]
 	for _, o := range g.waiting {
-		if o.v == v {
-			mine = append(mine, o)
+		if mine(o) {
+			dropped = append(dropped, o)
 		} else {
 			others = append(others, o)
 		}
 	}
 	g.waiting = others
 	g.mu.Unlock()
-	for _, o := range mine {
+	for _, o := range dropped {
 		o.resume(why)
 	}
 }

@@ -32,6 +32,7 @@ type Local struct {
 	side     backing // or nil: the metadata are on the device
 	area     *meta.Area
 	activity *activity
+	order    order
 	pool     *block.Pool
 	gate     *Gate
 	log      *slog.Logger
@@ -54,14 +55,18 @@ var _ front.Volume = (*Local)(nil)
 
 // op is one request of a session on its way.
 type op struct {
-	v     *Local
-	outer *block.Request
-	inner block.Request
+	v       *Local
+	session *localSession
+	outer   *block.Request
+	inner   block.Request
 	// flushes is what a flush covers.
 	flushes uint64
 	// answered: the disk is done, and the answer waits for the gate.
 	answered bool
 	parts    *parts // of a request that was cut
+	// ordered: it is in the order of changes, at place.
+	ordered bool
+	place   int
 }
 
 // parts joins the pieces of a request that is too wide for the activity log.
@@ -150,6 +155,11 @@ func (s *localSession) Close() {
 	s.v.idle.Broadcast()
 }
 
+// Abort fails what waits for the lease: nobody is there any more to be answered.
+func (s *localSession) Abort() {
+	s.v.gate.drop(func(o *op) bool { return o.session == s }, errStopping)
+}
+
 // Submit implements [block.Submitter].
 func (s *localSession) Submit(batch []*block.Request) {
 	v := s.v
@@ -162,15 +172,16 @@ func (s *localSession) Submit(batch []*block.Request) {
 			continue
 		}
 		if v.wide(r) {
-			v.cut(r)
+			v.cut(s, r)
 			continue
 		}
-		o := v.take(r)
+		o := v.take(s, r)
 		switch {
 		case o == nil:
 			r.End(errStopping)
 		case !open:
 			v.gate.park(o)
+		case o.changes() && !v.order.enter(o):
 		case o.ready():
 			s.batch = append(s.batch, &o.inner)
 		default:
@@ -191,7 +202,19 @@ func (o *op) ready() bool {
 	if o.inner.Op == block.Flush {
 		o.flushes = v.activity.count()
 	}
-	return !o.inner.Op.Changes() || o.inner.Size() == 0 || v.activity.begin(o)
+	return !o.changes() || v.activity.begin(o)
+}
+
+// changes reports whether content may be changed.
+func (o *op) changes() bool { return o.inner.Op.Changes() && o.inner.Size() > 0 }
+
+// launch starts a request whose turn it is.
+func (o *op) launch() {
+	if o.ready() {
+		o.v.device.Submit([]*block.Request{&o.inner})
+	} else {
+		o.v.activity.kick()
+	}
 }
 
 func (v *Local) wide(r *block.Request) bool {
@@ -199,14 +222,14 @@ func (v *Local) wide(r *block.Request) bool {
 }
 
 // cut does a wide request in pieces.
-func (v *Local) cut(r *block.Request) {
+func (v *Local) cut(s *localSession, r *block.Request) {
 	step := max(v.activity.widest()/2, 1) << v.activity.shift
 	size := r.Size()
 	n := (size + step - 1) / step
 	p := &parts{}
 	p.left.Store(n)
 	for i := range n {
-		o := v.take(r)
+		o := v.take(s, r)
 		if o == nil {
 			p.done(r, errStopping)
 			continue
@@ -232,7 +255,7 @@ func (p *parts) done(r *block.Request, err error) {
 }
 
 // take makes an op of a request, or nil when the volume is being closed.
-func (v *Local) take(r *block.Request) *op {
+func (v *Local) take(s *localSession, r *block.Request) *op {
 	v.mu.Lock()
 	defer v.mu.Unlock()
 	if v.stopping {
@@ -246,7 +269,7 @@ func (v *Local) take(r *block.Request) *op {
 		o.inner.Owner, o.inner.Done = o, arrived
 	}
 	v.ops++
-	o.outer, o.answered, o.parts = r, false, nil
+	o.session, o.outer, o.answered, o.parts = s, r, false, nil
 	in := &o.inner
 	in.Op, in.Flags, in.Offset, in.Length, in.Data, in.Err = r.Op, r.Flags, r.Offset, r.Length, r.Data, nil
 	return o
@@ -261,10 +284,9 @@ func (o *op) resume(why error) {
 		o.v.gate.park(o)
 	case o.answered:
 		o.end(o.inner.Err)
-	case o.ready():
-		o.v.device.Submit([]*block.Request{&o.inner})
+	case o.changes() && !o.v.order.enter(o):
 	default:
-		o.v.activity.kick()
+		o.launch()
 	}
 }
 
@@ -272,7 +294,7 @@ func (o *op) resume(why error) {
 func arrived(r *block.Request) {
 	o := r.Owner.(*op)
 	v := o.v
-	if r.Op.Changes() && r.Size() > 0 {
+	if o.changes() {
 		v.activity.ended(r)
 	}
 	if r.Op == block.Flush && r.Err == nil {
@@ -287,6 +309,11 @@ func (o *op) finish(err error) {
 	v := o.v
 	if err != nil {
 		v.note(err)
+	}
+	if o.ordered {
+		for _, next := range v.order.leave(o) {
+			next.launch()
+		}
 	}
 	o.inner.Err, o.answered = err, true
 	if v.gate.passes() {
@@ -308,7 +335,7 @@ func (o *op) end(err error) {
 		v.writes.Add(1)
 		v.writtenBytes.Add(size)
 	}
-	o.outer, o.inner.Data, o.parts = nil, nil, nil
+	o.session, o.outer, o.inner.Data, o.parts = nil, nil, nil, nil
 	v.mu.Lock()
 	v.free = append(v.free, o)
 	v.ops--
@@ -344,7 +371,7 @@ func (v *Local) stop() {
 	v.mu.Lock()
 	v.stopping = true
 	v.mu.Unlock()
-	v.gate.drop(v, errStopping)
+	v.gate.drop(func(o *op) bool { return o.v == v }, errStopping)
 }
 
 // close ends the volume. Sessions must have been ended by their frontends; what is

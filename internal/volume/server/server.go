@@ -22,6 +22,7 @@ import (
 	"github.com/perdure-ha/perdure/internal/volume/block"
 	"github.com/perdure-ha/perdure/internal/volume/device"
 	"github.com/perdure-ha/perdure/internal/volume/front"
+	"github.com/perdure-ha/perdure/internal/volume/kernel"
 	"github.com/perdure-ha/perdure/internal/volume/meta"
 	"github.com/perdure-ha/perdure/internal/volume/nbd"
 )
@@ -59,6 +60,7 @@ type Server struct {
 	pool    *block.Pool
 	volumes map[string]*served
 	closed  bool
+	dead    time.Duration // of disks of the kernel; 0: the default
 }
 
 // served is a volume with its frontends.
@@ -68,6 +70,7 @@ type served struct {
 	nbd    *nbd.Server
 	socket string
 	done   chan error
+	disk   *kernel.Disk // or nil
 }
 
 // New makes a server that serves nothing yet, with its gate shut.
@@ -105,6 +108,8 @@ type Spec struct {
 	Side string `json:"side,omitempty"`
 	// Engine is how I/O is done; empty: the best there is.
 	Engine string `json:"engine,omitempty"`
+	// Kernel: it is also a disk of the Linux kernel, /dev/perdure/NAME.
+	Kernel bool `json:"kernel,omitempty"`
 	// Overwrite allows to make a volume where something else is.
 	Overwrite bool `json:"overwrite,omitempty"`
 }
@@ -274,6 +279,11 @@ func (s *Server) Serve(p Spec) (socket string, err error) {
 	if err := s.listen(v); err != nil {
 		return "", errors.Join(err, local.close(true))
 	}
+	if p.Kernel {
+		if err := s.attach(v, p); err != nil {
+			return "", errors.Join(err, s.stop(v, false))
+		}
+	}
 	s.volumes[p.Name] = v
 	s.c.Log.Info("a volume is served", "volume", p.Name, "device", p.Device, "engine", string(o.data.Engine()), "socket", v.socket)
 	return v.socket, nil
@@ -332,17 +342,49 @@ func (s *Server) Stop(name string) error {
 		return nil
 	}
 	delete(s.volumes, name)
-	return s.stop(v)
+	return s.stop(v, false)
 }
 
-func (s *Server) stop(v *served) error {
+// devices is where the kernel's disks have the names of their volumes.
+const devices = "/dev/perdure"
+
+// attach makes the volume a disk of the kernel. What an earlier process left is
+// taken over.
+func (s *Server) attach(v *served, p Spec) error {
+	disk, err := kernel.Attach(v.nbd, v.local, kernel.Options{Backend: p.ID, Dead: s.dead, Log: s.c.Log})
+	if err != nil {
+		return fmt.Errorf("make volume %s a disk: %w", p.Name, err)
+	}
+	v.disk = disk
+	name := filepath.Join(devices, p.Name)
+	if err := os.MkdirAll(devices, 0o755); err != nil {
+		return fmt.Errorf("name the disk of volume %s: %w", p.Name, err)
+	}
+	_ = os.Remove(name)
+	if err := os.Symlink(disk.Device(), name); err != nil {
+		return fmt.Errorf("name the disk of volume %s: %w", p.Name, err)
+	}
+	return nil
+}
+
+// stop ends a volume. leave: its disk of the kernel stays, for the next process.
+func (s *Server) stop(v *served, leave bool) error {
+	var err error
+	if v.disk != nil && !leave {
+		_ = os.Remove(filepath.Join(devices, v.local.name))
+		err = v.disk.Detach()
+	}
 	v.local.stop()
+	if v.disk != nil && leave {
+		v.disk.Leave()
+	}
 	v.nbd.Close()
 	<-v.done
-	return v.local.close(true)
+	return errors.Join(err, v.local.close(true))
 }
 
-// Close stops all volumes.
+// Close stops all volumes. Their disks of the kernel stay and hold I/O until the
+// next process takes them over.
 func (s *Server) Close() error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -350,7 +392,7 @@ func (s *Server) Close() error {
 	var err error
 	for name, v := range s.volumes {
 		delete(s.volumes, name)
-		err = errors.Join(err, s.stop(v))
+		err = errors.Join(err, s.stop(v, true))
 	}
 	s.gate.Revoke(errStopping)
 	if s.pool != nil {
@@ -379,6 +421,7 @@ type VolumeStatus struct {
 	Direct     bool     `json:"direct"`
 	Size       int64    `json:"size"`
 	Socket     string   `json:"socket"`
+	Disk       string   `json:"disk,omitempty"` // of the kernel
 	Initiators []string `json:"initiators,omitempty"`
 	Hot        int      `json:"hot"` // extents
 	Reads      uint64   `json:"reads"`
@@ -398,6 +441,9 @@ func (s *Server) Status() Status {
 		l := v.local
 		vs := VolumeStatus{Name: l.name, Device: v.device.Path(), Engine: string(v.device.Engine()), Direct: v.device.Direct(), Size: l.geometry.Size, Socket: v.socket,
 			Hot: l.activity.hotNow(), Reads: l.reads.Load(), Writes: l.writes.Load(), ReadBytes: l.readBytes.Load(), WriteBytes: l.writtenBytes.Load()}
+		if v.disk != nil {
+			vs.Disk = v.disk.Device()
+		}
 		l.mu.Lock()
 		for _, who := range l.sessions {
 			vs.Initiators = append(vs.Initiators, who.Name)

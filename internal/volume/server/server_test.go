@@ -24,6 +24,7 @@ import (
 )
 
 func TestMain(m *testing.M) {
+	guestRole()
 	if os.Getenv(roleVariable) != "" {
 		os.Exit(processMain())
 	}
@@ -326,6 +327,51 @@ func TestGateHoldsRequests(t *testing.T) {
 	}
 	if err := <-ended; !errors.Is(err, block.ErrRefused) {
 		t.Errorf("when the volume is taken out of service: %v", err)
+	}
+}
+
+// TestSamePlaceInOrder: a write that stands still on the disk, the same once more
+// as the kernel sends it, and a later one: the later one counts in the end.
+func TestSamePlaceInOrder(t *testing.T) {
+	d := newDisk(t)
+	g, _ := openGate()
+	v := openVolume(t, d, g)
+	first, second := session(t, v), session(t, v)
+	write := func(s front.Session, at int64, c byte) chan error {
+		ended := make(chan error, 1)
+		r := &block.Request{Op: block.Write, Offset: at, Data: bytes.Repeat([]byte{c}, 8192), Done: func(r *block.Request) { ended <- r.Err }}
+		s.Submit([]*block.Request{r})
+		return ended
+	}
+	if err := <-write(first, 0, 1); err != nil { // its extent is hot from now on
+		t.Fatal(err)
+	}
+	d.Hold()
+	all := []chan error{write(first, 0, 2), write(second, 0, 2), write(second, 4096, 3), write(first, 16384, 4)}
+	if n := d.Held(); n != 2 {
+		t.Errorf("%d writes are on the disk, want the first and the one elsewhere", n)
+	}
+	d.Release(func(n int) []int { return rand.New(rand.NewSource(1)).Perm(n) })
+	for _, ended := range all {
+		if err := <-ended; err != nil {
+			t.Fatal(err)
+		}
+	}
+	if c := d.Content(); c[0] != 2 || c[4096] != 3 || c[12287] != 3 || c[16384] != 4 {
+		t.Errorf("content: %d %d %d %d", c[0], c[4096], c[12287], c[16384])
+	}
+	// What waits for a lease of somebody who is gone is forgotten.
+	g.Shut()
+	gone := write(first, 0, 5)
+	first.Abort()
+	if err := <-gone; !errors.Is(err, block.ErrRefused) {
+		t.Errorf("of somebody who is gone: %v", err)
+	}
+	first.Close()
+	second.Close()
+	g.Open(math.MaxInt64)
+	if err := v.close(true); err != nil {
+		t.Fatal(err)
 	}
 }
 
