@@ -30,6 +30,10 @@ type Options struct {
 	// in order. 0: 128. At most 4096.
 	Depth  int
 	Engine Engine
+	// Inline lets Submit do a small read or write itself, and block meanwhile, if
+	// nothing else is under way: a request alone then costs one wake-up less. For
+	// callers whose Submit may wait for the disk.
+	Inline bool
 	// Buffered allows the page cache where the file system has no direct I/O.
 	// Data then pass through memory that a full machine waits for: for trying
 	// things out.

@@ -20,9 +20,10 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // engines runs a test with each engine that there is.
 func engines(t *testing.T, f func(t *testing.T, o Options)) {
-	for _, e := range []Engine{EngineWorkers, EngineRing} {
-		t.Run(string(e), func(t *testing.T) {
-			o := Options{Engine: e, Buffered: true}
+	for name, o := range map[string]Options{"threads": {Engine: EngineWorkers}, "io_uring": {Engine: EngineRing}, "inline": {Engine: EngineRing, Inline: true}} {
+		t.Run(name, func(t *testing.T) {
+			e := o.Engine
+			o.Buffered = true
 			d, err := Open(newFile(t, 1<<20), o)
 			if err != nil {
 				t.Skipf("no engine %s here: %v", e, err)
@@ -87,7 +88,7 @@ func TestRandomOperations(t *testing.T) {
 		r := rand.New(rand.NewSource(1))
 		reqs := make([]block.Request, parallel)
 		var wg sync.WaitGroup
-		for round := range 200 {
+		for round := range 80 {
 			var batch []*block.Request
 			for i := range reqs {
 				// Each has an eighth of the device.

@@ -4,7 +4,7 @@ import "github.com/perdure-ha/perdure/internal/message"
 
 func newEngine(h *handle, o Options) (engine, Engine, error) {
 	if o.Engine != EngineWorkers {
-		r, err := newRing(h, o.Depth)
+		r, err := newRing(h, o.Depth, o.Inline)
 		switch {
 		case err == nil:
 			return r, EngineRing, nil
