@@ -25,7 +25,7 @@ type sender struct {
 // send is the goroutine that sends replies until the connection is over.
 func (t *conn) send() {
 	w := &sender{t: t, out: make([]byte, 0, sendSize)}
-	ready := make([]*slot, 0, cap(t.ready))
+	ready := make([]*slot, 0, t.slots)
 	for {
 		t.mu.Lock()
 		for len(t.ready) == 0 && !t.over {
