@@ -28,12 +28,12 @@ RACE      = -race
 RACE_NOTE = race detector: on
 endif
 
-.PHONY: all build test demo bench bench-volume lint lab sim model cover clean help
+.PHONY: all build test demo bench bench-volume lint lab lab-volume sim model cover clean help
 
 all: build
 
 help: ## what can be made
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 10
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 14
 
 build: ## bin/perdure, without cgo
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags '-s -w -X main.version=$(VERSION)' -o bin/perdure ./cmd/perdure
@@ -65,7 +65,9 @@ lab: ## tests that boot virtual machines (root, minutes): LAB=qemu or uml
 	PERDURE_LAB_VM=$(LAB) CGO_ENABLED=0 $(GO) test -count=1 -timeout=30m -p 1 -v -run 'TestFaultsInMachines|TestWholeLab' \
 		./internal/lab/demo ./internal/lab/keeper
 	PERDURE_LAB_VM=$(LAB) CGO_ENABLED=0 $(GO) test -count=1 -timeout=15m -p 1 ./internal/lab/vm/qemu
-	PERDURE_LAB_VM=$(LAB) CGO_ENABLED=0 $(GO) test -count=1 -timeout=10m -run TestKernelDisk ./internal/volume/server
+
+lab-volume: ## a volume as a disk of a machine's kernel, also on VHDX: kills, memory pressure (root, minutes)
+	PERDURE_LAB_VM=qemu PERDURE_LAB_VHDX=1 CGO_ENABLED=0 $(GO) test -count=1 -timeout=30m -v -run TestKernelDisk ./internal/volume/server
 
 sim: ## seeded whole-cluster simulation: SEEDS=N schedules from SEED=S on; SEED alone replays one with its story
 	$(GO) run ./internal/lab/sim -seeds $(SEEDS) $(if $(SEED),-seed $(SEED))

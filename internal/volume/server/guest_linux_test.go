@@ -46,6 +46,94 @@ const (
 // under way and a new one that takes over, growth, a server that never comes back,
 // dirty pages at the memory limit.
 func TestKernelDisk(t *testing.T) {
+	image := guestImage(t)
+	dir := t.TempDir()
+	disk := filepath.Join(dir, "disk")
+	if err := os.WriteFile(disk, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(disk, 128<<20); err != nil {
+		t.Fatal(err)
+	}
+	m, err := qemu.New(machine.Config{Name: "nbd", MemoryMiB: 256, Kernel: image.Kernel, Initrd: image.Initrd, Dir: dir, Append: []string{faultsWord},
+		Disks: []machine.Disk{{Name: "data", Path: disk, Shared: true}}, Start: func(c *exec.Cmd) error { return c.Start() }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := m.PowerOff(context.Background()); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := m.Boot(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	end := time.After(8 * time.Minute)
+	tick := time.NewTicker(100 * time.Millisecond)
+	defer tick.Stop()
+	for done, asked := false, 0; !done; {
+		select {
+		case <-m.Done():
+			done = true
+		case <-end:
+			t.Error("the machine goes on")
+			done = true
+		case <-tick.C:
+			// The guest asks for faults of its disk, one after another.
+			text, _ := os.ReadFile(m.Console())
+			states := []machine.DiskState{machine.DiskError, machine.DiskGood, machine.DiskGone}
+			if n := strings.Count(string(text), wantsFault); n > asked && n <= len(states) {
+				if err := m.SetDisk(t.Context(), "data", states[asked]); err != nil {
+					t.Error(err)
+				}
+				asked++
+			}
+		}
+	}
+	judge(t, m.Console())
+}
+
+// wantsFault is what the guest says when the next fault may come; faultsWord on its
+// kernel's command line says that there are any.
+const (
+	wantsFault = "GUEST may be broken"
+	faultsWord = "perdure.faults"
+)
+
+// TestKernelDiskOnVHDX plays the same on the virtual disks of Hyper-V, fixed and
+// growing, that qemu-img makes.
+func TestKernelDiskOnVHDX(t *testing.T) {
+	if os.Getenv("PERDURE_LAB_VHDX") == "" {
+		t.Skip("SKIPPED: run by make lab-volume, which sets PERDURE_LAB_VHDX")
+	}
+	image := guestImage(t)
+	for _, kind := range []string{"dynamic", "fixed"} {
+		t.Run(kind, func(t *testing.T) {
+			dir := t.TempDir()
+			disk, console := filepath.Join(dir, "disk.vhdx"), filepath.Join(dir, "console")
+			ctx, cancel := context.WithTimeout(t.Context(), 8*time.Minute)
+			defer cancel()
+			if out, err := exec.CommandContext(ctx, "qemu-img", "create", "-f", "vhdx", "-o", "subformat="+kind, disk, "128M").CombinedOutput(); err != nil {
+				t.Skipf("SKIPPED: qemu-img makes no VHDX here: %v: %s", err, out)
+			}
+			out, err := exec.CommandContext(ctx, qemu.Binary, "-M", "pc", "-accel", "tcg,thread=multi", "-cpu", "max", "-m", "256", "-nodefaults", "-no-user-config",
+				"-display", "none", "-no-reboot", "-kernel", image.Kernel, "-initrd", image.Initrd, "-serial", "file:"+console,
+				"-append", "console=ttyS0 quiet panic=-1 mitigations=off no_timer_check random.trust_cpu=on",
+				"-drive", "if=none,id=data,cache=none,format=vhdx,file="+disk, "-device", "virtio-blk-pci,drive=data").CombinedOutput()
+			if err != nil {
+				t.Errorf("QEMU: %v: %s", err, out)
+			}
+			judge(t, console)
+			if out, err := exec.CommandContext(ctx, "qemu-img", "check", disk).CombinedOutput(); err != nil {
+				t.Errorf("the virtual disk isn't sound: %v: %s", err, out)
+			}
+		})
+	}
+}
+
+// guestImage builds what is booted, or skips the test.
+func guestImage(t *testing.T) tinyguest.Image {
+	t.Helper()
 	if os.Getenv("PERDURE_LAB_VM") == "" {
 		t.Skip("SKIPPED: virtual machines are booted by make lab, which sets PERDURE_LAB_VM")
 	}
@@ -67,32 +155,13 @@ func TestKernelDisk(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	disk := filepath.Join(dir, "disk")
-	if err := os.WriteFile(disk, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Truncate(disk, 128<<20); err != nil {
-		t.Fatal(err)
-	}
-	m, err := qemu.New(machine.Config{Name: "nbd", MemoryMiB: 256, Kernel: image.Kernel, Initrd: image.Initrd, Dir: dir,
-		Disks: []machine.Disk{{Name: "data", Path: disk, Shared: true}}, Start: func(c *exec.Cmd) error { return c.Start() }})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := m.PowerOff(context.Background()); err != nil {
-			t.Error(err)
-		}
-	})
-	if err := m.Boot(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	select {
-	case <-m.Done():
-	case <-time.After(8 * time.Minute):
-		t.Error("the machine goes on")
-	}
-	text, _ := os.ReadFile(m.Console())
+	return image
+}
+
+// judge reads what the guest said on its console.
+func judge(t *testing.T, console string) {
+	t.Helper()
+	text, _ := os.ReadFile(console)
 	said := ""
 	for _, l := range strings.Split(string(text), "\n") {
 		if strings.Contains(l, "GUEST") {
@@ -142,7 +211,7 @@ func guest() error {
 		name string
 		f    func() error
 	}{
-		{"connect, read, write, flush", connects}, {"kill -9 with a write under way", killed}, {"memory pressure", pressed}, {"no server comes back", abandoned},
+		{"connect, read, write, flush", connects}, {"kill -9 with a write under way", killed}, {"memory pressure", pressed}, {"no server comes back", abandoned}, {"the disk fails, and is pulled out", broken},
 	} {
 		began := time.Now()
 		if err := step.f(); err != nil {
@@ -167,9 +236,14 @@ func serveMain() {
 	check(err)
 	st := s.Status()
 	fmt.Fprintf(os.Stderr, "%s weaker=%d engine=%s\n", st.Volumes[0].Disk, len(st.Weaker), st.Volumes[0].Engine)
-	end := make([]byte, 1)
-	if n, err := os.Stdin.Read(end); n == 0 && !errors.Is(err, io.EOF) {
-		check(err)
+	for b := make([]byte, 1); ; {
+		if n, err := os.Stdin.Read(b); n == 0 {
+			if !errors.Is(err, io.EOF) {
+				check(err)
+			}
+			break
+		}
+		fmt.Fprintf(os.Stderr, "failure: %s\n", s.Status().Volumes[0].Failure)
 	}
 	disk := s.volumes["vol"].disk
 	is, err := disk.Connected()
@@ -402,13 +476,79 @@ func pressed() error {
 	}
 	done := make(chan error, 1)
 	go func() { done <- cmd.Wait() }()
-	select {
-	case err := <-done:
-		peak, _ := os.ReadFile(group + "/memory.events")
-		say("memory events: %s", strings.ReplaceAll(strings.TrimSpace(string(peak)), "\n", ", "))
+	// An emulated machine may be slow; what must not be is that nothing moves.
+	last, moved := "", time.Now()
+	tick := time.NewTicker(time.Second)
+	defer tick.Stop()
+	for {
+		select {
+		case err := <-done:
+			events, _ := os.ReadFile(group + "/memory.events")
+			say("memory events: %s", strings.ReplaceAll(strings.TrimSpace(string(events)), "\n", ", "))
+			return err
+		case <-tick.C:
+		}
+		now, _ := os.ReadFile("/sys/block/nbd0/stat")
+		if f := strings.Fields(string(now)); len(f) > 6 && f[2]+f[6] != last {
+			last, moved = f[2]+f[6], time.Now()
+		}
+		if time.Since(moved) > time.Minute {
+			return fmt.Errorf("it stands still: %s", now)
+		}
+	}
+}
+
+// broken has the machine's disk fail, mended, and pulled out: the server tells the
+// two apart, and goes on after the first.
+func broken() error {
+	words, err := os.ReadFile("/proc/cmdline")
+	if err != nil || !strings.Contains(string(words), faultsWord) {
 		return err
-	case <-time.After(2 * time.Minute):
-		return errors.New("it stands still")
+	}
+	for _, want := range []string{"input/output error", "the device is gone"} {
+		if running, err = start(); err != nil {
+			return err
+		}
+		fd, err := openDisk(unix.O_DIRECT)
+		if err != nil {
+			return err
+		}
+		say("may be broken")
+		if err := until(fd, false); err != nil {
+			return err
+		}
+		if _, err := running.in.Write([]byte{'?'}); err != nil {
+			return err
+		}
+		said, err := running.line()
+		if err != nil || !strings.Contains(said, want) {
+			return fmt.Errorf("the server says %q, want %q: %w", said, want, err)
+		}
+		say("%s", said)
+		if want == "input/output error" {
+			say("may be broken") // which is mending it
+			if err := until(fd, true); err != nil {
+				return err
+			}
+		}
+		_ = unix.Close(fd)
+		running.kill()
+	}
+	return nil
+}
+
+// until reads until it works, or doesn't.
+func until(fd int, works bool) error {
+	b := aligned(4096)
+	tick := time.NewTicker(50 * time.Millisecond)
+	defer tick.Stop()
+	for end := time.Now().Add(time.Minute); ; <-tick.C {
+		if _, err := unix.Pread(fd, b, 0); (err == nil) == works {
+			return nil
+		}
+		if time.Now().After(end) {
+			return fmt.Errorf("reading never came to work=%v", works)
+		}
 	}
 }
 

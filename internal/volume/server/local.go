@@ -48,6 +48,9 @@ type Local struct {
 	watched  int
 	failure  error
 
+	// ending: what comes back from the disk without a lease isn't kept waiting.
+	ending atomic.Bool
+
 	reads, writes, readBytes, writtenBytes atomic.Uint64
 }
 
@@ -146,6 +149,7 @@ func (v *Local) Open(who front.Initiator) (front.Session, error) {
 type localSession struct {
 	v     *Local
 	batch []*block.Request
+	gone  atomic.Bool // nobody waits for answers any more
 }
 
 func (s *localSession) Close() {
@@ -157,6 +161,7 @@ func (s *localSession) Close() {
 
 // Abort fails what waits for the lease: nobody is there any more to be answered.
 func (s *localSession) Abort() {
+	s.gone.Store(true)
 	s.v.gate.drop(func(o *op) bool { return o.session == s }, errStopping)
 }
 
@@ -316,11 +321,14 @@ func (o *op) finish(err error) {
 		}
 	}
 	o.inner.Err, o.answered = err, true
-	if v.gate.passes() {
+	switch {
+	case v.gate.passes():
 		o.end(err)
-		return
+	case o.session.gone.Load() || v.ending.Load():
+		o.end(errNoLease)
+	default:
+		v.gate.park(o)
 	}
-	v.gate.park(o)
 }
 
 func (o *op) end(err error) {
@@ -371,6 +379,7 @@ func (v *Local) stop() {
 	v.mu.Lock()
 	v.stopping = true
 	v.mu.Unlock()
+	v.ending.Store(true)
 	v.gate.drop(func(o *op) bool { return o.v == v }, errStopping)
 }
 

@@ -138,7 +138,7 @@ type opened struct {
 func (s *Server) open(p Spec) (opened, error) {
 	o := opened{path: p.Device}
 	var err error
-	if o.data, err = device.Open(p.Device, device.Options{Engine: device.Engine(p.Engine), Buffered: true}); err != nil {
+	if o.data, err = device.Open(p.Device, device.Options{Engine: device.Engine(p.Engine), Inline: true, Buffered: true}); err != nil {
 		return o, err
 	}
 	if !o.data.Direct() {

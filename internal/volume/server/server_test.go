@@ -215,6 +215,48 @@ func TestHotExtentsCostNothing(t *testing.T) {
 	}
 }
 
+// TestFlushCoversWhatHadEnded: a write that ends while a flush is under way isn't
+// known to be on the disk, so its extent stays hot.
+func TestFlushCoversWhatHadEnded(t *testing.T) {
+	d := newDisk(t)
+	g, _ := openGate()
+	v := openVolume(t, d, g)
+	s := session(t, v)
+	b := make([]byte, 4096)
+	for e := range int64(testSlots) {
+		do(t, s, &block.Request{Op: block.Write, Offset: e * testExtent, Data: b})
+	}
+	d.Hold()
+	ended := make(chan error, 2)
+	for _, at := range []int64{0, testSlots * testExtent} { // one hot, one that needs a slot
+		s.Submit([]*block.Request{{Op: block.Write, Offset: at, Data: b, Done: func(r *block.Request) { ended <- r.Err }}})
+	}
+	if d.Held() != 2 {
+		t.Fatalf("%d operations are on the disk, want the write and a flush", d.Held())
+	}
+	d.Release(nil) // the write ends first
+	for range 2 {
+		if err := <-ended; err != nil {
+			t.Fatal(err)
+		}
+	}
+	v.activity.mu.Lock()
+	i, hot := v.activity.index[0]
+	if !hot || !v.activity.slots[i].dirty {
+		t.Error("the extent of a write that ended during the flush may cool")
+	}
+	for e := range uint32(testSlots) {
+		if i, ok := v.activity.index[e]; ok && e != 0 && v.activity.slots[i].dirty {
+			t.Errorf("extent %d, written before the flush, can't cool", e)
+		}
+	}
+	v.activity.mu.Unlock()
+	s.Close()
+	if err := v.close(true); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // TestManyWriters: all at once, more than slots and ops, with a disk that answers
 // out of order.
 func TestManyWriters(t *testing.T) {
@@ -367,9 +409,18 @@ func TestSamePlaceInOrder(t *testing.T) {
 	if err := <-gone; !errors.Is(err, block.ErrRefused) {
 		t.Errorf("of somebody who is gone: %v", err)
 	}
+	// Nor does what is on the disk when the volume is taken out of service.
+	g.Open(math.MaxInt64)
+	d.Hold()
+	late := write(second, 0, 6)
+	g.Shut()
+	v.stop()
+	d.Release(nil)
+	if err := <-late; !errors.Is(err, block.ErrRefused) {
+		t.Errorf("answered without a lease: %v", err)
+	}
 	first.Close()
 	second.Close()
-	g.Open(math.MaxInt64)
 	if err := v.close(true); err != nil {
 		t.Fatal(err)
 	}
