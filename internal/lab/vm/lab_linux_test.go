@@ -66,7 +66,9 @@ func buildPerdure(t *testing.T) string {
 // ask runs a line of a shell on a node.
 func ask(t *testing.T, n *Node, line string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), actWait)
+	// A write to a server that is cut off fails after some 40 s: opening and writing
+	// wait 18 s each.
+	ctx, cancel := context.WithTimeout(t.Context(), awaitWait)
 	defer cancel()
 	out, err := n.Run(ctx, "sh", "-c", line)
 	if err != nil {

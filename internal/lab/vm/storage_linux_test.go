@@ -25,6 +25,7 @@ func TestStorage(t *testing.T) {
 		}
 	}
 	write := func(path string) string {
+		t.Helper()
 		return ask(t, n, "dd if=/dev/zero of="+path+" bs=4k count=1 oflag=direct conv=notrunc,fsync 2>&1 || true")
 	}
 	const unit, file = "/dev/mapper/lun-data", "/mnt/nas/file"
