@@ -9,6 +9,7 @@ SEED      ?=
 TESTFLAGS ?=
 BENCH_ARGS ?=
 LAB       ?= qemu
+TIMES     ?= 10
 PACKAGES  ?= ./...
 
 # The version comes from git describe; Go's own stamp fails where the checkout
@@ -28,7 +29,7 @@ RACE      = -race
 RACE_NOTE = race detector: on
 endif
 
-.PHONY: all build test demo bench bench-volume lint lab lab-volume sim model cover clean help
+.PHONY: all build test demo bench bench-volume lint lab lab-brief lab-campaign lab-volume sim model cover clean help
 
 all: build
 
@@ -62,12 +63,24 @@ lint: ## gofmt, vet for both systems, staticcheck
 	$(GO) tool staticcheck ./...
 
 lab: ## tests that boot virtual machines (root, minutes): LAB=qemu or uml
-	PERDURE_LAB_VM=$(LAB) CGO_ENABLED=0 $(GO) test -count=1 -timeout=30m -p 1 -v -run 'TestFaultsInMachines|TestWholeLab' \
+	PERDURE_LAB_VM=$(LAB) CGO_ENABLED=0 $(GO) test -count=1 -timeout=30m -p 1 -v -run 'TestFaultsInMachines|TestControlsInMachines|TestWholeLab' \
 		./internal/lab/demo ./internal/lab/keeper
+	PERDURE_LAB_VM=$(LAB) CGO_ENABLED=0 $(GO) test -count=1 -timeout=15m -p 1 -v -run 'TestStorage|TestSystemd' ./internal/lab/vm
 	PERDURE_LAB_VM=$(LAB) CGO_ENABLED=0 $(GO) test -count=1 -timeout=15m -p 1 ./internal/lab/vm/qemu
 
 lab-volume: ## a volume as a disk of a machine's kernel, also on VHDX: kills, memory pressure (root, minutes)
 	PERDURE_LAB_VM=qemu PERDURE_LAB_VHDX=1 CGO_ENABLED=0 $(GO) test -count=1 -timeout=30m -v -run TestKernelDisk ./internal/volume/server
+
+lab-brief: ## what of it CI runs: some faults, the negative controls, storage (root, a quarter of an hour): LAB=qemu
+	PERDURE_LAB_VM=$(LAB) CGO_ENABLED=0 $(GO) test -count=1 -timeout=15m -p 1 -v -run 'TestFaultsInMachines|TestControlsInMachines' \
+		./internal/lab/demo
+	PERDURE_LAB_VM=$(LAB) CGO_ENABLED=0 $(GO) test -count=1 -timeout=15m -p 1 -v -run TestStorage ./internal/lab/vm
+
+lab-campaign: build ## all scenarios TIMES times in virtual machines (root, hours): LAB=qemu or uml
+	./bin/perdure lab up --kind $(LAB) --watchdog
+	./bin/perdure lab run --times $(TIMES); status=$$?; ./bin/perdure lab down; exit $$status
+	./bin/perdure lab up --kind $(LAB) --witness
+	./bin/perdure lab run --times $(TIMES) witness-lost witness-node-lost witness-then-node; status=$$?; ./bin/perdure lab down; exit $$status
 
 sim: ## seeded whole-cluster simulation: SEEDS=N schedules from SEED=S on; SEED alone replays one with its story
 	$(GO) run ./internal/lab/sim -seeds $(SEEDS) $(if $(SEED),-seed $(SEED))
