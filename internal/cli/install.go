@@ -18,6 +18,7 @@ import (
 const (
 	unitPath    = "/etc/systemd/system/perdure.service"
 	modulesPath = "/etc/modules-load.d/perdure.conf"
+	optionsPath = "/etc/modprobe.d/perdure.conf"
 	// installStep bounds each command that the installation runs. systemd's reading of
 	// its units took more than 30 s on a busy machine without hardware virtualization.
 	installStep = 3 * time.Minute
@@ -89,6 +90,10 @@ func (c installCmd) plan(u unit, checks []check) plan {
 			p.Commands = append(p.Commands, []string{"modprobe", m})
 			p.Files[modulesPath] += m + "\n"
 		}
+	}
+	if strings.Contains(p.Files[modulesPath], "softdog\n") {
+		// Or a planned stop of perdure would be a reset of the machine.
+		p.Files[optionsPath] = "# See perdure install.\noptions softdog nowayout=0\n"
 	}
 	if text := p.Files[modulesPath]; text != "" {
 		p.Files[modulesPath] = "# Loaded for perdure.service; see perdure install.\n" + text

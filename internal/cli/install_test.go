@@ -118,6 +118,9 @@ func TestPlanLoadsModulesAtEachBoot(t *testing.T) {
 	if !strings.HasSuffix(p.Files[modulesPath], "\nsoftdog\n") || !slices.Equal(p.Commands[0], []string{"modprobe", "softdog"}) {
 		t.Errorf("%q, %v", p.Files[modulesPath], p.Commands)
 	}
+	if !strings.Contains(p.Files[optionsPath], "softdog nowayout=0") {
+		t.Errorf("the watchdog couldn't be stopped: %q", p.Files[optionsPath])
+	}
 }
 
 func TestFirewall(t *testing.T) {

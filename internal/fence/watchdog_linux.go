@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/sys/unix"
@@ -21,8 +22,10 @@ type device struct {
 	path    string
 	asked   time.Duration
 	timeout time.Duration
-	file    *os.File
-	ioctl   ioctls
+	// stays: closing doesn't stop it.
+	stays bool
+	file  *os.File
+	ioctl ioctls
 }
 
 // ioctls are the calls on the open device; tests put others here.
@@ -51,7 +54,27 @@ func OpenWatchdog(path string, timeout time.Duration) (Watchdog, error) {
 	if info.Mode()&os.ModeCharDevice == 0 {
 		return nil, message.New(message.WatchdogMissing, path+" is no character device")
 	}
-	return &device{path: path, asked: timeout, timeout: roundUp(timeout), ioctl: kernelIoctls}, nil
+	return &device{path: path, asked: timeout, timeout: roundUp(timeout), ioctl: kernelIoctls, stays: noWayOut("/sys/class/watchdog", path)}, nil
+}
+
+// noWayOut reports whether the driver counts on when the device is closed. A kernel
+// that doesn't say so is taken for one that stops.
+// Source: Documentation/ABI/testing/sysfs-class-watchdog of Linux.
+func noWayOut(class, path string) bool {
+	name := filepath.Base(path)
+	if name == "watchdog" {
+		name = "watchdog0" // another name of the first
+	}
+	text, err := os.ReadFile(filepath.Join(class, name, "nowayout"))
+	return err == nil && strings.TrimSpace(string(text)) == "1"
+}
+
+// Stays says that the device can't be stopped once it is armed; nil: it can.
+func (w *device) Stays() error {
+	if !w.stays {
+		return nil
+	}
+	return message.New(message.WatchdogStays, w.path, w.timeout)
 }
 
 // firstWatchdog prefers the numbered devices: /dev/watchdog is another name of
@@ -124,5 +147,5 @@ func (w *device) Disarm() error {
 	if err != nil {
 		return w.fail("disarm", err)
 	}
-	return nil
+	return w.Stays()
 }

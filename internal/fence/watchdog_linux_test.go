@@ -72,6 +72,38 @@ func TestWatchdogThatLiesIsDisarmed(t *testing.T) {
 	}
 }
 
+// TestWatchdogThatStays: of a device that counts on when it is closed it is said
+// before, and when it is.
+func TestWatchdogThatStays(t *testing.T) {
+	class := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(class, "watchdog0"), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for text, stays := range map[string]bool{"1\n": true, "0\n": false} {
+		if err := os.WriteFile(filepath.Join(class, "watchdog0", "nowayout"), []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		w, _ := fileWatchdog(t, ioctls{
+			setTimeout: func(int, int) error { return nil },
+			getTimeout: func(int) (int, error) { return 15, nil },
+			feed:       func(int) error { return nil },
+		})
+		w.stays = noWayOut(class, w.path) && noWayOut(class, "/dev/watchdog")
+		if (w.Stays() != nil) != stays {
+			t.Errorf("nowayout %s: %v", text, w.Stays())
+		}
+		if err := w.Arm(); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Disarm(); errors.Is(err, message.New(message.WatchdogStays)) != stays {
+			t.Errorf("nowayout %s: disarmed: %v", text, err)
+		}
+	}
+	if noWayOut(class, "/dev/watchdog7") {
+		t.Error("a kernel that doesn't say")
+	}
+}
+
 func TestNoWatchdog(t *testing.T) {
 	for _, path := range []string{filepath.Join(t.TempDir(), "none"), os.Args[0]} {
 		if _, err := OpenWatchdog(path, time.Second); !errors.Is(err, message.New(message.WatchdogMissing)) {

@@ -143,6 +143,11 @@ func openWatchdog(c Config, weaker *[]cluster.Reason) fence.Watchdog {
 		*weaker = append(*weaker, reason(err))
 		return nil
 	}
+	if s, ok := dog.(interface{ Stays() error }); ok {
+		if err := s.Stays(); err != nil {
+			*weaker = append(*weaker, reason(err))
+		}
+	}
 	return dog
 }
 

@@ -251,7 +251,7 @@ func (n *Node) furnish(ctx context.Context) error {
 		}
 	}
 	if l.opts.Watchdog {
-		if _, err := n.client.Run(ctx, "modprobe", l.kind.watchdog()); err != nil {
+		if _, err := n.client.Run(ctx, "modprobe", l.kind.watchdog(), "nowayout=0"); err != nil {
 			return err
 		}
 	}
