@@ -155,7 +155,7 @@ func operations(o *huma.OpenAPI, f func(*huma.Operation)) {
 	}
 }
 
-var fill = strings.NewReplacer("{hierarchy}", "app", "{resource}", "web", "{node}", "n2", "{kit}", "process", "{user}", "mia", "{key}", "0123")
+var fill = strings.NewReplacer("{hierarchy}", "app", "{resource}", "web", "{node}", "n2", "{kit}", "process", "{user}", "mia", "{key}", "0123", "{hook}", "mail")
 
 // TestEveryRouteHasItsLeastRole walks all routes of the description as nobody
 // and in every role: each is open from its least role on, and to nobody below.

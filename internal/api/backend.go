@@ -27,6 +27,8 @@ type Backend interface {
 	// Stop ends the daemon. It returns when the stop is committed and about to
 	// happen; progress is in Local.
 	Stop(ctx context.Context, how StopMode) error
+	// TestHook calls a hook on this node and waits for its end.
+	TestHook(ctx context.Context, name string) (HookRun, error)
 }
 
 // StopMode says what becomes of the services of this node.
@@ -66,6 +68,8 @@ type Local struct {
 	// WorstRTT is the longest recent round trip to any peer, on the quickest of
 	// its comm paths.
 	WorstRTT time.Duration `json:"worst_rtt"`
+	// Hooks are the hooks as this node knows them.
+	Hooks []HookState `json:"hooks,omitempty"`
 }
 
 // NodeHeard is how long ago a node was heard.

@@ -136,3 +136,23 @@ func (c *Client) Audit(ctx context.Context, limit int) (r []AuditRecord, err err
 func (c *Client) SetAPI(ctx context.Context, node, listen string) (d Done, err error) {
 	return d, c.ask(ctx, http.MethodPut, "/v1/nodes/"+url.PathEscape(node)+"/api", NodeAPI{Listen: listen}, &d)
 }
+
+// Hooks lists the hooks, with what became of them on the daemon's node.
+func (c *Client) Hooks(ctx context.Context) (h []HookView, err error) {
+	return h, c.ask(ctx, http.MethodGet, "/v1/hooks", nil, &h)
+}
+
+// SetHook makes or replaces a hook.
+func (c *Client) SetHook(ctx context.Context, name string, h HookChange) (d Done, err error) {
+	return d, c.ask(ctx, http.MethodPut, "/v1/hooks/"+url.PathEscape(name), h, &d)
+}
+
+// DeleteHook deletes one.
+func (c *Client) DeleteHook(ctx context.Context, name string) (d Done, err error) {
+	return d, c.ask(ctx, http.MethodDelete, "/v1/hooks/"+url.PathEscape(name), nil, &d)
+}
+
+// TestHook calls one on the daemon's node.
+func (c *Client) TestHook(ctx context.Context, name string) (r HookRun, err error) {
+	return r, c.ask(ctx, http.MethodPost, "/v1/hooks/"+url.PathEscape(name)+"/test", nil, &r)
+}

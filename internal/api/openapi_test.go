@@ -30,6 +30,7 @@ var bodies = map[string]string{
 	"user-set":       `{"role":"operator","password":"correct horse battery"}`,
 	"session-create": `{"name":"mia","password":"correct horse battery"}`,
 	"password-set":   `{"old":"correct horse battery","new":"another horse entirely"}`,
+	"hook-set":       `{"argv":["/bin/true"],"events":["evicted"]}`,
 	"key-create":     `{"name":"backup","role":"guest"}`,
 }
 

@@ -95,6 +95,7 @@ func (s *Server) routes() {
 	s.routesQuorum()
 	s.routesEvents()
 	s.routesAccess()
+	s.routesHook()
 }
 
 // Serve answers until Close. It returns nil then.

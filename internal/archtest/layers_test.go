@@ -44,6 +44,7 @@ var packages = map[string]layer{
 	"internal/console":         layerEdge,
 	"internal/fence":           layerEdge,
 	"internal/guardian":        layerEdge,
+	"internal/hook":            layerEdge,
 	"internal/kit":             layerEdge,
 	"internal/pki":             layerEdge,
 	"internal/platform":        layerEdge,

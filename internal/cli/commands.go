@@ -42,6 +42,7 @@ type commands struct {
 	Path       pathCmd       `cmd:"" group:"Act" help:"Comm paths between the nodes."`
 	Quorum     quorumCmd     `cmd:"" group:"Act" help:"Votes and the detection time."`
 	Token      tokenCmd      `cmd:"" group:"Act" help:"Tokens with which nodes join, and with which programs ask."`
+	Hook       hookCmd       `cmd:"" group:"Act" help:"Programs of yours that are told of events."`
 	User       userCmd       `cmd:"" group:"Act" help:"Users who may ask over the network, and their roles."`
 
 	Guardian     guardianCmd     `cmd:"" group:"Run" help:"Run this node: the guardian, which starts the daemon."`

@@ -129,6 +129,10 @@ func (s *State) apply(index uint64, c *Command) Result {
 		return s.setResource(index, c, c.SetResource)
 	case c.Note != nil:
 		return s.note(index, c, c.Note)
+	case c.SetHook != nil:
+		return s.setHook(index, c, c.SetHook)
+	case c.DeleteHook != nil:
+		return s.deleteHook(index, c, c.DeleteHook)
 	case c.SetUser != nil:
 		return s.setUser(index, c, c.SetUser)
 	case c.DeleteUser != nil:

@@ -51,6 +51,8 @@ type Command struct {
 	DeleteResource  *DeleteResource  `json:"delete_resource,omitempty"`
 	SetResource     *SetResource     `json:"set_resource,omitempty"`
 	Note            *Note            `json:"note,omitempty"`
+	SetHook         *SetHook         `json:"set_hook,omitempty"`
+	DeleteHook      *DeleteHook      `json:"delete_hook,omitempty"`
 	SetUser         *SetUser         `json:"set_user,omitempty"`
 	DeleteUser      *DeleteUser      `json:"delete_user,omitempty"`
 	AddKey          *AddKey          `json:"add_key,omitempty"`

@@ -1,5 +1,7 @@
 package cluster
 
+import "strings"
+
 // Kind says what an entry of the timeline is about.
 type Kind string
 
@@ -32,3 +34,16 @@ const (
 	KindAccess          Kind = "access"
 	KindDaemonRestarted Kind = "daemon restarted"
 )
+
+// Kinds lists all of them but [KindSilence], which is no entry of its own.
+func Kinds() []Kind {
+	return []Kind{
+		KindClusterCreated, KindNodeAdded, KindRejoined, KindNodeRemoved, KindVoter, KindAdmitted, KindEvicted,
+		KindLeft, KindUnmanaged, KindManaged, KindFenced, KindDetection, KindAssigned, KindStatus, KindRetry,
+		KindMove, KindMoveCancelled, KindWant, KindCleared, KindConfigured, KindLocalRecovery, KindResourceFailed,
+		KindPath, KindLease, KindAccess, KindDaemonRestarted,
+	}
+}
+
+// Event is the kind as one word, as hooks know it: "node-added".
+func (k Kind) Event() string { return strings.ReplaceAll(string(k), " ", "-") }

@@ -48,6 +48,7 @@ type State struct {
 	Nodes       []Node      `json:"nodes"`
 	Tokens      []Token     `json:"tokens,omitempty"`
 	Hierarchies []Hierarchy `json:"hierarchies,omitempty"`
+	Hooks       []Hook      `json:"hooks,omitempty"` // sorted by name
 	// Users and Keys say who else may ask, over the network.
 	Users []User `json:"users,omitempty"` // sorted by name
 	Keys  []Key  `json:"keys,omitempty"`  // oldest first

@@ -123,6 +123,9 @@ func (d *Daemon) Local() api.Local {
 			l.Alarms = append(l.Alarms, g.Weaker...)
 		}
 	}
+	if d.hooks != nil {
+		l.Hooks = d.hookStates(d.State(), time.Now())
+	}
 	if how := d.stopping.Load(); how != nil {
 		l.Stopping = string(*how)
 	}

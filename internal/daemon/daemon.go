@@ -11,9 +11,11 @@ import (
 	"time"
 
 	"github.com/perdure-ha/perdure/internal/api"
+	"github.com/perdure-ha/perdure/internal/cluster"
 	"github.com/perdure-ha/perdure/internal/commpath"
 	"github.com/perdure-ha/perdure/internal/core"
 	"github.com/perdure-ha/perdure/internal/guard"
+	"github.com/perdure-ha/perdure/internal/hook"
 	"github.com/perdure-ha/perdure/internal/message"
 	"github.com/perdure-ha/perdure/internal/pki"
 	"github.com/perdure-ha/perdure/internal/platform/clock"
@@ -72,6 +74,7 @@ type Daemon struct {
 	timing  time.Duration
 	// stopping is how the node is being stopped, once it is.
 	stopping atomic.Pointer[api.StopMode]
+	hooks    *hook.Hub // nil on a witness
 	// idFile is held while node.json is written.
 	idFile sync.Mutex
 	// watchdog is its time-out in seconds; 0: there is none.
@@ -159,6 +162,9 @@ func open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 		return nil, message.New(message.LogDamaged, filepath.Join(cfg.StateDir, logDir), err, id.Name).Wrap(err)
 	}
 	d.acts = newActs(d)
+	if id.Role == cluster.RoleNode {
+		d.hooks = newHooks(d)
+	}
 	if err := d.openPaths(key); err != nil {
 		return nil, err
 	}
@@ -180,6 +186,9 @@ func (d *Daemon) openLog() (wal.Contents, error) {
 }
 
 func (d *Daemon) close() {
+	if d.hooks != nil {
+		d.hooks.Close()
+	}
 	d.group.Wait()
 	if d.acts != nil {
 		d.acts.close()
@@ -209,6 +218,9 @@ func (d *Daemon) run() error {
 		d.end(err)
 		d.close()
 		return err
+	}
+	if d.hooks != nil {
+		d.group.Go(d.followHooks)
 	}
 	d.group.Go(d.renewLeaf)
 	d.group.Go(d.trim)

@@ -24,6 +24,8 @@ type Command struct {
 	User string
 	// Timeout ends the whole tree of processes; 0: the context's alone.
 	Timeout time.Duration
+	// Input is what it reads from standard input; nil: nothing is there.
+	Input []byte
 	// Keep leaves running what the command started, in the resource's group.
 	// Otherwise nothing outlives the command.
 	Keep bool

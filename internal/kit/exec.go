@@ -71,7 +71,7 @@ func (e Exec) Run(ctx context.Context, c Command) (Result, error) {
 	if c.Keep {
 		env = append(env, serviceMark(e.Dir))
 	}
-	cmd, err := Launch{Argv: c.Argv, Env: env, Dir: c.Dir, User: c.User, Output: out, Group: t.group}.Start()
+	cmd, err := Launch{Argv: c.Argv, Env: env, Dir: c.Dir, User: c.User, Input: c.Input, Output: out, Group: t.group}.Start()
 	if err != nil {
 		t.clean()
 		return r, err

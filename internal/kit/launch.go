@@ -2,6 +2,7 @@ package kit
 
 import (
 	"errors"
+	"io"
 	"os"
 	"os/exec"
 	"os/user"
@@ -18,6 +19,7 @@ type Launch struct {
 	Env    []string // added to the minimal one
 	Dir    string   // empty: the root directory
 	User   string   // empty: the daemon's
+	Input  []byte   // read from standard input; nil: nothing is there
 	Output Output
 	Group  cgroup.Group // the zero group: none
 }
@@ -39,6 +41,14 @@ func (l Launch) Start() (*exec.Cmd, error) {
 	}
 	defer out.Close()
 	cmd := &exec.Cmd{Path: path, Args: l.Argv, Dir: l.Dir, Stdout: out, Stderr: out, Env: environment(who.env(), l.Env)}
+	if l.Input != nil {
+		in, err := l.input()
+		if err != nil {
+			return nil, message.New(message.CommandNotStarted, line, err.Error()).Wrap(err)
+		}
+		defer in.Close()
+		cmd.Stdin = in
+	}
 	if cmd.Dir == "" {
 		cmd.Dir = rootDir
 	}
@@ -46,6 +56,24 @@ func (l Launch) Start() (*exec.Cmd, error) {
 		return nil, message.New(message.CommandNotStarted, line, err.Error()).Wrap(err)
 	}
 	return cmd, nil
+}
+
+// input is a file with the input. A pipe would need somebody who writes, and a
+// program that doesn't read would keep him.
+func (l Launch) input() (*os.File, error) {
+	f, err := os.OpenFile(l.Output.Path+".in", os.O_CREATE|os.O_RDWR|os.O_TRUNC, 0o600)
+	if err != nil {
+		return nil, err
+	}
+	_, err = f.Write(l.Input)
+	if err == nil {
+		_, err = f.Seek(0, io.SeekStart)
+	}
+	if err != nil {
+		_ = f.Close()
+		return nil, err
+	}
+	return f, nil
 }
 
 // account is a user of this system; the zero account is the daemon's.

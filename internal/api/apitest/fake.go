@@ -212,6 +212,14 @@ func (f *Fake) CreateToken(_ context.Context, role cluster.Role, valid time.Dura
 	return "perdure1.FAKE", err
 }
 
+// TestHook runs nothing.
+func (f *Fake) TestHook(_ context.Context, name string) (api.HookRun, error) {
+	if f.State().Hook(name) == nil {
+		return api.HookRun{}, message.New(message.RefusedNoHook, name)
+	}
+	return api.HookRun{Event: "configured", At: time.Now(), Took: 3 * time.Millisecond, Output: "told"}, nil
+}
+
 // Stop moves nothing and ends: see [Fake.Stopped].
 func (f *Fake) Stop(_ context.Context, how api.StopMode) error {
 	f.mu.Lock()
