@@ -28,6 +28,7 @@ func Assess(st *cluster.State, l Local, _ time.Time) Report {
 	a.networks()
 	a.hierarchies()
 	a.settings()
+	a.health()
 	a.hooks()
 	a.order()
 	return *r

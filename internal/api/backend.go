@@ -68,6 +68,8 @@ type Local struct {
 	// WorstRTT is the longest recent round trip to any peer, on the quickest of
 	// its comm paths.
 	WorstRTT time.Duration `json:"worst_rtt"`
+	// Vitals is what was measured of this machine last.
+	Vitals *Vitals `json:"vitals,omitempty"`
 	// Hooks are the hooks as this node knows them.
 	Hooks []HookState `json:"hooks,omitempty"`
 }

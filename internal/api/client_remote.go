@@ -156,3 +156,13 @@ func (c *Client) DeleteHook(ctx context.Context, name string) (d Done, err error
 func (c *Client) TestHook(ctx context.Context, name string) (r HookRun, err error) {
 	return r, c.ask(ctx, http.MethodPost, "/v1/hooks/"+url.PathEscape(name)+"/test", nil, &r)
 }
+
+// Health is what is wrong with the machines under the nodes.
+func (c *Client) Health(ctx context.Context) (h Health, err error) {
+	return h, c.ask(ctx, http.MethodGet, "/v1/health", nil, &h)
+}
+
+// SetLimits sets the thresholds of health.
+func (c *Client) SetLimits(ctx context.Context, l cluster.Limits) (d Done, err error) {
+	return d, c.ask(ctx, http.MethodPut, "/v1/health/limits", l, &d)
+}

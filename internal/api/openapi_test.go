@@ -31,6 +31,7 @@ var bodies = map[string]string{
 	"session-create": `{"name":"mia","password":"correct horse battery"}`,
 	"password-set":   `{"old":"correct horse battery","new":"another horse entirely"}`,
 	"hook-set":       `{"argv":["/bin/true"],"events":["evicted"]}`,
+	"limits-set":     `{"disk":80}`,
 	"key-create":     `{"name":"backup","role":"guest"}`,
 }
 

@@ -23,7 +23,7 @@ var least = map[string]cluster.Right{
 	"status": cluster.Guest, "view": cluster.Guest, "state": cluster.Guest, "local": cluster.Guest,
 	"nodes": cluster.Guest, "paths": cluster.Guest, "hierarchies": cluster.Guest, "hierarchy": cluster.Guest,
 	"resources": cluster.Guest, "kits": cluster.Guest, "kit": cluster.Guest, "timeline": cluster.Guest,
-	"why": cluster.Guest, "events": cluster.Guest, "hooks": cluster.Guest,
+	"why": cluster.Guest, "events": cluster.Guest, "hooks": cluster.Guest, "health": cluster.Guest,
 
 	"hierarchy-in-service": cluster.Operator, "hierarchy-out-of-service": cluster.Operator,
 	"switchover": cluster.Operator, "switchover-cancel": cluster.Operator, "hierarchy-clear": cluster.Operator,
@@ -34,7 +34,7 @@ var least = map[string]cluster.Right{
 	"resource-create": cluster.Admin, "resource-set": cluster.Admin, "resource-delete": cluster.Admin,
 	"tokens": cluster.Admin, "token-create": cluster.Admin, "node-remove": cluster.Admin, "path-set": cluster.Admin,
 	"node-stop": cluster.Admin, "node-fenced": cluster.Admin, "detection-set": cluster.Admin, "node-api": cluster.Admin,
-	"hook-set": cluster.Admin, "hook-delete": cluster.Admin, "hook-test": cluster.Admin,
+	"limits-set": cluster.Admin, "hook-set": cluster.Admin, "hook-delete": cluster.Admin, "hook-test": cluster.Admin,
 
 	"session-create": anybody, "session-delete": cluster.Guest, "whoami": cluster.Guest, "password-set": cluster.Guest,
 	"users": cluster.Admin, "user-set": cluster.Admin, "user-delete": cluster.Admin,

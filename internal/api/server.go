@@ -96,6 +96,7 @@ func (s *Server) routes() {
 	s.routesEvents()
 	s.routesAccess()
 	s.routesHook()
+	s.routesHealth()
 }
 
 // Serve answers until Close. It returns nil then.

@@ -21,6 +21,7 @@ type nodeCmd struct {
 	Remove nodeRemoveCmd `cmd:"" help:"Remove another node from the cluster for good."`
 
 	API         nodeAPICmd         `cmd:"" name:"api" help:"Set where a node answers users and access tokens."`
+	Health      nodeHealthCmd      `cmd:"" help:"Show what is wrong with the machines, or set the thresholds."`
 	Drain       nodeDrainCmd       `cmd:"" help:"Move everything away from a node and keep it empty."`
 	Maintenance nodeMaintenanceCmd `cmd:"" help:"Begin or end maintenance: what is there isn't monitored, and nothing is brought in service there."`
 	Fenced      nodeFencedCmd      `cmd:"" help:"Confirm that an evicted or unmanaged node is powered off."`

@@ -133,6 +133,10 @@ func (s *State) apply(index uint64, c *Command) Result {
 		return s.setHook(index, c, c.SetHook)
 	case c.DeleteHook != nil:
 		return s.deleteHook(index, c, c.DeleteHook)
+	case c.SetHealth != nil:
+		return s.setHealth(index, c, c.SetHealth)
+	case c.SetLimits != nil:
+		return s.setLimits(index, c, c.SetLimits)
 	case c.SetUser != nil:
 		return s.setUser(index, c, c.SetUser)
 	case c.DeleteUser != nil:

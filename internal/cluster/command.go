@@ -53,6 +53,8 @@ type Command struct {
 	Note            *Note            `json:"note,omitempty"`
 	SetHook         *SetHook         `json:"set_hook,omitempty"`
 	DeleteHook      *DeleteHook      `json:"delete_hook,omitempty"`
+	SetHealth       *SetHealth       `json:"set_health,omitempty"`
+	SetLimits       *SetLimits       `json:"set_limits,omitempty"`
 	SetUser         *SetUser         `json:"set_user,omitempty"`
 	DeleteUser      *DeleteUser      `json:"delete_user,omitempty"`
 	AddKey          *AddKey          `json:"add_key,omitempty"`

@@ -32,6 +32,7 @@ const (
 	KindLease           Kind = "lease"
 	KindSilence         Kind = "silence"
 	KindAccess          Kind = "access"
+	KindHealth          Kind = "health"
 	KindDaemonRestarted Kind = "daemon restarted"
 )
 
@@ -41,7 +42,7 @@ func Kinds() []Kind {
 		KindClusterCreated, KindNodeAdded, KindRejoined, KindNodeRemoved, KindVoter, KindAdmitted, KindEvicted,
 		KindLeft, KindUnmanaged, KindManaged, KindFenced, KindDetection, KindAssigned, KindStatus, KindRetry,
 		KindMove, KindMoveCancelled, KindWant, KindCleared, KindConfigured, KindLocalRecovery, KindResourceFailed,
-		KindPath, KindLease, KindAccess, KindDaemonRestarted,
+		KindPath, KindLease, KindAccess, KindHealth, KindDaemonRestarted,
 	}
 }
 

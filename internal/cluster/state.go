@@ -49,6 +49,8 @@ type State struct {
 	Tokens      []Token     `json:"tokens,omitempty"`
 	Hierarchies []Hierarchy `json:"hierarchies,omitempty"`
 	Hooks       []Hook      `json:"hooks,omitempty"` // sorted by name
+	// Limits are the thresholds of the nodes' health.
+	Limits Limits `json:"limits,omitzero"`
 	// Users and Keys say who else may ask, over the network.
 	Users []User `json:"users,omitempty"` // sorted by name
 	Keys  []Key  `json:"keys,omitempty"`  // oldest first
@@ -127,6 +129,8 @@ type Node struct {
 	Drain bool `json:"drain,omitempty"`
 	// Storage says where the object of a storage witness lies; nil for others.
 	Storage *Storage `json:"storage,omitempty"`
+	// Health is what is wrong with its machine, as it says itself.
+	Health []HealthMark `json:"health,omitempty"`
 }
 
 // Path is a node's end of a comm path. The ends of two nodes with the same

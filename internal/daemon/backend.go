@@ -123,6 +123,7 @@ func (d *Daemon) Local() api.Local {
 			l.Alarms = append(l.Alarms, g.Weaker...)
 		}
 	}
+	l.Vitals = vitals(d.vitals.Load())
 	if d.hooks != nil {
 		l.Hooks = d.hookStates(d.State(), time.Now())
 	}

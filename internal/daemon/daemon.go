@@ -19,6 +19,7 @@ import (
 	"github.com/perdure-ha/perdure/internal/message"
 	"github.com/perdure-ha/perdure/internal/pki"
 	"github.com/perdure-ha/perdure/internal/platform/clock"
+	"github.com/perdure-ha/perdure/internal/platform/health"
 	"github.com/perdure-ha/perdure/internal/platform/resident"
 	"github.com/perdure-ha/perdure/internal/wal"
 	"github.com/perdure-ha/perdure/internal/wal/walfs"
@@ -75,6 +76,7 @@ type Daemon struct {
 	// stopping is how the node is being stopped, once it is.
 	stopping atomic.Pointer[api.StopMode]
 	hooks    *hook.Hub // nil on a witness
+	vitals   atomic.Pointer[health.Vitals]
 	// idFile is held while node.json is written.
 	idFile sync.Mutex
 	// watchdog is its time-out in seconds; 0: there is none.
@@ -221,6 +223,7 @@ func (d *Daemon) run() error {
 	}
 	if d.hooks != nil {
 		d.group.Go(d.followHooks)
+		d.group.Go(d.watchHealth)
 	}
 	d.group.Go(d.renewLeaf)
 	d.group.Go(d.trim)

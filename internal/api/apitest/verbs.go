@@ -54,6 +54,15 @@ var nodeVerbs = map[string]func(*World, []string) error{
 		s, err := strconv.Atoi(a[1])
 		return errors.Join(err, w.apply(cluster.Command{SetNode: &cluster.SetNode{Node: w.node(a[0]).ID, WatchdogSeconds: &s}}))
 	},
+	// health n2 "disk /" PD7713 / 97 90
+	"health": func(w *World, a []string) error {
+		c := &cluster.SetHealth{Node: w.node(a[0]).ID}
+		if len(a) > 2 {
+			why, _ := reason(a[2:])
+			c.Marks = []cluster.HealthMark{{What: a[1], Reason: why}}
+		}
+		return w.apply(cluster.Command{SetHealth: c})
+	},
 	"maintenance": func(w *World, a []string) error {
 		on := true
 		return w.apply(cluster.Command{SetNode: &cluster.SetNode{Node: w.node(a[0]).ID, Maintenance: &on}})

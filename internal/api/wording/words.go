@@ -47,6 +47,7 @@ var japanese = map[string]string{
 	string(cluster.KindLease):           "リース",
 	string(cluster.KindSilence):         "無通信",
 	string(cluster.KindAccess):          "アクセス",
+	string(cluster.KindHealth):          "健全性",
 	string(cluster.KindDaemonRestarted): "デーモン再起動",
 
 	string(cluster.SelfGuarding): "自己保護",
