@@ -12,9 +12,10 @@ import (
 	"github.com/perdure-ha/perdure/internal/kit/ocf"
 	"github.com/perdure-ha/perdure/internal/kit/process"
 	"github.com/perdure-ha/perdure/internal/kit/script"
+	"github.com/perdure-ha/perdure/internal/kit/service"
 )
 
 // Kits returns all kits in the order of the documentation.
 func Kits() kit.Catalogue {
-	return kit.Catalogue{ip.Kit{}, filesystem.Kit{}, process.Kit{}, script.Kit{}, http.Kit{}, ocf.Kit{}}
+	return kit.Catalogue{ip.Kit{}, filesystem.Kit{}, process.Kit{}, service.Kit{}, script.Kit{}, http.Kit{}, ocf.Kit{}}
 }
