@@ -9,7 +9,9 @@ import (
 	"github.com/perdure-ha/perdure/internal/kit/filesystem"
 	"github.com/perdure-ha/perdure/internal/kit/http"
 	"github.com/perdure-ha/perdure/internal/kit/ip"
+	"github.com/perdure-ha/perdure/internal/kit/mysql"
 	"github.com/perdure-ha/perdure/internal/kit/ocf"
+	"github.com/perdure-ha/perdure/internal/kit/postgresql"
 	"github.com/perdure-ha/perdure/internal/kit/process"
 	"github.com/perdure-ha/perdure/internal/kit/script"
 	"github.com/perdure-ha/perdure/internal/kit/service"
@@ -17,5 +19,5 @@ import (
 
 // Kits returns all kits in the order of the documentation.
 func Kits() kit.Catalogue {
-	return kit.Catalogue{ip.Kit{}, filesystem.Kit{}, process.Kit{}, service.Kit{}, script.Kit{}, http.Kit{}, ocf.Kit{}}
+	return kit.Catalogue{ip.Kit{}, filesystem.Kit{}, process.Kit{}, service.Kit{}, script.Kit{}, http.Kit{}, postgresql.Kit{}, mysql.Kit{}, ocf.Kit{}}
 }
