@@ -12,11 +12,11 @@ import (
 // Check implements [kit.Resource]. The light one looks at the process; the deep
 // one queries.
 func (s *Server) Check(ctx context.Context, depth kit.Depth) kit.Health {
-	id, runs, err := s.running()
+	id, runs, err := s.Running()
 	if err != nil {
 		return kit.BecauseOf(cluster.Unknown, err)
 	}
-	if err := s.output().Bound(); err != nil {
+	if err := s.Output().Bound(); err != nil {
 		s.in.Log.Warn("output file can't be bounded", "err", err)
 	}
 	switch {
@@ -43,7 +43,7 @@ func (s *Server) Check(ctx context.Context, depth kit.Depth) kit.Health {
 }
 
 func (s *Server) ended(pid int) kit.Health {
-	return kit.Because(cluster.Failed, message.DatabaseEnded, s.name(), pid, s.output().Tail(0))
+	return kit.Because(cluster.Failed, message.DatabaseEnded, s.name(), pid, s.Output().Tail(0))
 }
 
 // ask queries the server as a client does, over its socket.

@@ -77,5 +77,5 @@ func (k Kit) New(in kit.Instance) (kit.Resource, error) {
 	if runtime.GOOS != "linux" {
 		return nil, message.New(message.KitNotHere, k.Name(), runtime.GOOS)
 	}
-	return &Server{in: in}, nil
+	return &Server{Server: kit.Server{In: in}, in: in}, nil
 }

@@ -66,7 +66,7 @@ func (w *world) start(t *testing.T) int {
 	if err := w.Start(t.Context(), ""); err != nil {
 		t.Fatal(err)
 	}
-	id, runs, err := w.Resource.(*Server).running()
+	id, runs, err := w.Resource.(*Server).Running()
 	if err != nil || !runs {
 		t.Fatal("it doesn't run: ", err)
 	}
