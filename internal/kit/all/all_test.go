@@ -92,7 +92,7 @@ func TestFind(t *testing.T) {
 		t.Error(k, err)
 	}
 	_, err := Kits().Find("ipp")
-	if e, ok := message.From(err); !ok || e.Code() != message.UnknownKit || !strings.Contains(err.Error(), "filesystem, http, ip, mysql, ocf, postgresql, process, script, service") {
+	if e, ok := message.From(err); !ok || e.Code() != message.UnknownKit || !strings.Contains(err.Error(), "container, filesystem, http, ip, libvirt, mysql, ocf, postgresql, process, samba, script, service") {
 		t.Error(err)
 	}
 	_, claims, err := Kits().Parse("ip", map[string]string{"address": "2001:DB8::A/64"})
