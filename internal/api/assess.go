@@ -121,6 +121,20 @@ func (a *assessor) nodes() {
 	}
 }
 
+// storage looks at the store of a storage witness.
+func (a *assessor) storage(n *cluster.Node) {
+	if n.Storage == nil || n.Storage.Proven() {
+		return
+	}
+	for _, t := range n.Storage.Tried {
+		if t.Refusal.Code != "" {
+			a.find(SeverityWarning, "perdure quorum remove "+n.Name, t.Refusal.Code, anys(t.Refusal.Args)...)
+			return
+		}
+	}
+	a.find(SeverityInfo, "", message.StoreTrying, n.Name)
+}
+
 func (a *assessor) ago(id cluster.NodeID) time.Duration {
 	if id == a.l.Self {
 		return 0
@@ -136,6 +150,13 @@ func (a *assessor) ago(id cluster.NodeID) time.Duration {
 // node looks at one node that isn't as it should be.
 func (a *assessor) node(n *cluster.Node, r *NodeReport) {
 	start := "systemctl start perdure  (on " + n.Name + ")"
+	if n.Role == cluster.RoleStorage {
+		start = "perdure quorum status"
+		a.storage(n)
+		if !r.Voter {
+			return
+		}
+	}
 	spare := a.report.Quorum.Spare
 	sev := SeverityWarning
 	if spare <= 0 {
@@ -177,7 +198,7 @@ func (a *assessor) node(n *cluster.Node, r *NodeReport) {
 // there reports whether a node is meant to be up. A witness is never admitted:
 // it has no lease, because it serves nothing.
 func there(n *cluster.Node) bool {
-	return n.Presence == cluster.Present || n.Role == cluster.RoleWitness && n.Presence == cluster.Joining
+	return n.Presence == cluster.Present || n.Role != cluster.RoleNode && n.Presence == cluster.Joining
 }
 
 // presence is the word for a presence in findings; the code lets it be said in

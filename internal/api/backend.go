@@ -24,6 +24,10 @@ type Backend interface {
 	// CreateToken makes a one-time join token for a role, as the text that a
 	// person carries to the new node.
 	CreateToken(ctx context.Context, role cluster.Role, valid time.Duration) (string, error)
+	// MakeStore makes the store of a storage witness that is about to be added.
+	// It refuses a place with anything else on it. stable is the location's name
+	// that stays.
+	MakeStore(ctx context.Context, kind cluster.StoreKind, location string) (id, stable string, err error)
 	// Stop ends the daemon. It returns when the stop is committed and about to
 	// happen; progress is in Local.
 	Stop(ctx context.Context, how StopMode) error

@@ -279,6 +279,11 @@ func (c *Client) SetDetection(ctx context.Context, text string) (d DetectionSet,
 	return d, c.ask(ctx, http.MethodPut, "/v1/quorum/detection", DetectionChange{Detection: text}, &d)
 }
 
+// AddStorage adds a storage witness.
+func (c *Client) AddStorage(ctx context.Context, n NewStorage) (d StorageAdded, err error) {
+	return d, c.ask(ctx, http.MethodPost, "/v1/quorum/storage", n, &d)
+}
+
 // StopNode stops this node's daemon.
 func (c *Client) StopNode(ctx context.Context, mode StopMode) error {
 	return c.ask(ctx, http.MethodPost, "/v1/local/stop", StopNode{Mode: mode}, nil)

@@ -12,6 +12,8 @@ import (
 
 type quorumCmd struct {
 	Status    quorumStatusCmd `cmd:"" help:"Show the votes."`
+	Add       quorumAddCmd    `cmd:"" help:"Add a third vote for two nodes."`
+	Remove    quorumRemoveCmd `cmd:"" help:"Take a witness or storage witness out."`
 	Detection detectionCmd    `cmd:"" help:"Show or change the detection time: fast, balanced, wide, or a duration."`
 }
 

@@ -127,9 +127,9 @@ func (s *statusPage) nodes(long bool) {
 // admitted, because it serves nothing: it votes or is silent.
 func (s *statusPage) presence(n *api.NodeReport) cell {
 	switch {
-	case n.Role == cluster.RoleWitness && n.Presence == cluster.Joining && n.Voter && n.Heard:
+	case n.Role != cluster.RoleNode && n.Presence == cluster.Joining && n.Voter && n.Heard:
 		return cell{s.label("votes", "投票中"), good}
-	case n.Role == cluster.RoleWitness && n.Presence == cluster.Joining && n.Voter:
+	case n.Role != cluster.RoleNode && n.Presence == cluster.Joining && n.Voter:
 		return cell{s.label("silent", "無通信"), bad}
 	case n.Presence != cluster.Present || !n.Heard:
 		return cell{wording.Word(s.lang, n.Presence), bad}
@@ -140,7 +140,7 @@ func (s *statusPage) presence(n *api.NodeReport) cell {
 // aboutNode is what there is to say of a node besides its presence.
 func (s *statusPage) aboutNode(n *api.NodeReport) string {
 	var parts []string
-	if n.Role == cluster.RoleWitness {
+	if n.Role != cluster.RoleNode {
 		parts = append(parts, wording.Word(s.lang, n.Role))
 	}
 	if n.Leader {

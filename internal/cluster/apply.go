@@ -81,6 +81,10 @@ func (s *State) apply(index uint64, c *Command) Result {
 		return s.addNode(index, c, c.AddNode)
 	case c.Rejoin != nil:
 		return s.rejoin(index, c, c.Rejoin)
+	case c.AddStorage != nil:
+		return s.addStorage(index, c, c.AddStorage)
+	case c.StoreTried != nil:
+		return s.storeTried(index, c, c.StoreTried)
 	case c.Member != nil:
 		return s.member(index, c, c.Member)
 	case c.SetCluster != nil:

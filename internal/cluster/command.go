@@ -27,6 +27,8 @@ type Command struct {
 	AddToken        *AddToken        `json:"add_token,omitempty"`
 	AddNode         *AddNode         `json:"add_node,omitempty"`
 	Rejoin          *Rejoin          `json:"rejoin,omitempty"`
+	AddStorage      *AddStorage      `json:"add_storage,omitempty"`
+	StoreTried      *StoreTried      `json:"store_tried,omitempty"`
 	Member          *Member          `json:"member,omitempty"`
 	SetCluster      *SetCluster      `json:"set_cluster,omitempty"`
 	SetNode         *SetNode         `json:"set_node,omitempty"`
@@ -118,6 +120,21 @@ type Rejoin struct {
 	HeartbeatKey []byte `json:"heartbeat_key"`
 	Software     string `json:"software,omitempty"`
 	Protocol     int    `json:"protocol,omitempty"`
+}
+
+// AddStorage makes a storage witness ([Result.Node]). It has no vote until the
+// nodes that are present have tried its store together ([StoreTried]).
+type AddStorage struct {
+	Name     string    `json:"name"`
+	ID       string    `json:"id"`
+	Kind     StoreKind `json:"kind"`
+	Location string    `json:"location"`
+}
+
+// StoreTried is what a node found when it tried a store.
+type StoreTried struct {
+	Storage NodeID     `json:"storage"`
+	Trial   StoreTrial `json:"trial"`
 }
 
 // MemberAs is the place of a node in the raft configuration.

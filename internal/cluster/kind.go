@@ -9,6 +9,7 @@ const (
 	KindClusterCreated  Kind = "cluster created"
 	KindNodeAdded       Kind = "node added"
 	KindRejoined        Kind = "rejoined"
+	KindStoreTried      Kind = "store tried"
 	KindNodeRemoved     Kind = "node removed"
 	KindVoter           Kind = "voter"
 	KindAdmitted        Kind = "admitted"

@@ -58,3 +58,34 @@ func (s *Storage) Trial(id NodeID) *StoreTrial {
 	}
 	return nil
 }
+
+func (s *State) addStorage(index uint64, c *Command, a *AddStorage) Result {
+	switch {
+	case !ValidName(a.Name):
+		return refuse(RefusedBadName, a.Name)
+	case s.NodeByName(a.Name) != nil:
+		return refuse(RefusedNameTaken, a.Name)
+	}
+	st := &Storage{ID: a.ID, Kind: a.Kind, Location: a.Location}
+	for i := range s.Nodes {
+		if n := &s.Nodes[i]; n.Role == RoleNode && n.Presence == Present {
+			st.Asked = append(st.Asked, n.ID)
+		}
+	}
+	id := s.NextID
+	s.NextID++
+	s.Nodes = append(s.Nodes, Node{ID: id, Name: a.Name, Role: RoleStorage, Presence: Joining, Storage: st})
+	return Result{Node: id, Entry: s.tell(index, c, Entry{Kind: KindNodeAdded, Node: id})}
+}
+
+func (s *State) storeTried(index uint64, c *Command, a *StoreTried) Result {
+	n := s.Node(a.Storage)
+	if n == nil || n.Storage == nil {
+		return refuse(RefusedUnknownNode, a.Storage)
+	}
+	if n.Storage.Trial(a.Trial.Node) != nil {
+		return Result{} // it was said already
+	}
+	n.Storage.Tried = append(n.Storage.Tried, a.Trial)
+	return Result{Entry: s.tell(index, c, Entry{Kind: KindStoreTried, Node: a.Storage, Reason: a.Trial.Refusal})}
+}

@@ -142,6 +142,9 @@ func (c *Core) members(now cluster.Instant) {
 			c.changeMember(now, s.Nodes[i].ID, cluster.AsNothing)
 			return
 		}
+		if s.Nodes[i].Role == cluster.RoleStorage && !s.Nodes[i].Storage.Proven() {
+			continue // it is being tried, or was refused
+		}
 		if id := s.Nodes[i].ID; !s.IsVoter(id) && !isLearner(s, id) {
 			c.changeMember(now, id, cluster.AsLearner)
 			return

@@ -241,7 +241,7 @@ func (c *Core) storageDone(now cluster.Instant, e StorageDone) {
 		}
 	}
 	l.done = now.Mono
-	c.seeStorage(now, l, &out.Seen)
+	c.seeStorage(now, l, &out.Seen, out.Saved)
 	if out.Ack != nil {
 		c.holder.Heard(now, *out.Ack)
 	}
@@ -261,6 +261,7 @@ func (c *Core) storageDone(now cluster.Instant, e StorageDone) {
 			}
 			c.received(now, c.self, m)
 		} else {
+			m.Relayed = true
 			c.send(now, m)
 		}
 	}
@@ -271,7 +272,7 @@ func (c *Core) storageDone(now cluster.Instant, e StorageDone) {
 
 // seeStorage makes the passive voter a peer like others: what its object shows
 // is what a heartbeat would say.
-func (c *Core) seeStorage(now cluster.Instant, l *storageLink, s *Seen) {
+func (c *Core) seeStorage(now cluster.Instant, l *storageLink, s *Seen, saved bool) {
 	p := c.peers[l.voter]
 	if p == nil {
 		p = new(peer)
@@ -279,7 +280,11 @@ func (c *Core) seeStorage(now cluster.Instant, l *storageLink, s *Seen) {
 	}
 	moved := l.watch.See(now, s.Conf, s.Stamps)
 	p.heard = now.Mono
-	p.beat = Heartbeat{Term: s.Term, Applied: s.Applied, Lease: arbiter.Beat{Node: l.voter, Conf: s.Conf}}
+	conf := s.Conf
+	if !saved {
+		conf = p.beat.Lease.Conf // what was only looked at may be undone
+	}
+	p.beat = Heartbeat{Term: s.Term, Applied: s.Applied, Lease: arbiter.Beat{Node: l.voter, Conf: conf}}
 	for _, st := range s.Stamps {
 		ago, _ := l.watch.Silent(now, st.Node, st.Generation)
 		p.beat.Heard = append(p.beat.Heard, Heard{Node: st.Node, Age: age(ago)})

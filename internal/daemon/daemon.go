@@ -69,6 +69,7 @@ type Daemon struct {
 	asked   replies
 	dropped atomic.Uint64
 	alarms  alarms
+	stores  storages
 	odd     sparing
 	hub     *commpath.Hub // if it is this daemon's own
 	peers   string        // what the transport was last told, for comparison
@@ -167,6 +168,7 @@ func open(ctx context.Context, cfg Config) (_ *Daemon, err error) {
 	if id.Role == cluster.RoleNode {
 		d.hooks = newHooks(d)
 	}
+	d.stores.d = d
 	if err := d.openPaths(key); err != nil {
 		return nil, err
 	}
@@ -195,6 +197,7 @@ func (d *Daemon) close() {
 	if d.acts != nil {
 		d.acts.close()
 	}
+	d.stores.close()
 	if d.ep != nil {
 		_ = d.ep.Close()
 	}

@@ -82,6 +82,9 @@ func (d *Daemon) step(now cluster.Instant, ev core.Event) {
 		// A message that can't be sent is lost, as on any network.
 		_ = d.ep.Send(m.Via, core.EncodeMessage(m))
 	}
+	for _, op := range out.Storage {
+		d.stores.do(op)
+	}
 	for i := range out.Actions {
 		d.acts.perform(out.Actions[i])
 	}
@@ -92,6 +95,11 @@ func (d *Daemon) step(now cluster.Instant, ev core.Event) {
 		d.resetGuard(*out.ResetGuardian)
 	}
 	for _, a := range out.Alarms {
+		if a.Code == core.NoteStorageBack {
+			d.alarms.clear(core.AlarmStorage)
+			d.log.Info(message.Reason(a).String())
+			continue
+		}
 		d.alarms.say(d.log, a)
 	}
 	d.publish(now, out.Changed)

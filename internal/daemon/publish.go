@@ -27,6 +27,9 @@ func (d *Daemon) publish(now cluster.Instant, changed bool) {
 	if old == nil || changed {
 		v.state = d.core.State().Clone()
 		d.followPeers(v.state)
+		if d.cfg.Guard != nil {
+			d.stores.try(v.state)
+		}
 		d.changed.wake()
 	} else {
 		v.state = old.state

@@ -3,6 +3,7 @@ package apitest
 import (
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -200,6 +201,14 @@ func (f *Fake) assign(st *cluster.State, h *cluster.Hierarchy) string {
 		return ""
 	}
 	return "assign " + h.Name + " " + st.NodeName(to) + " " + code + args + " " + st.NodeName(to)
+}
+
+// MakeStore pretends: a location with "bad" in it isn't empty.
+func (f *Fake) MakeStore(_ context.Context, _ cluster.StoreKind, location string) (id, stable string, err error) {
+	if strings.Contains(location, "bad") {
+		return "", "", message.New(message.StoreRefused, "n1", location, "it isn't empty")
+	}
+	return "0123456789abcdef", location, nil
 }
 
 // CreateToken makes something that looks like a token.

@@ -24,9 +24,11 @@ var japanese = map[string]string{
 
 	string(cluster.RoleNode):    "ノード",
 	string(cluster.RoleWitness): "ウィットネス",
+	string(cluster.RoleStorage): "ストレージウィットネス",
 
 	string(cluster.KindClusterCreated):  "クラスター作成",
 	string(cluster.KindNodeAdded):       "ノード追加",
+	string(cluster.KindStoreTried):      "ストア試験",
 	string(cluster.KindNodeRemoved):     "ノード削除",
 	string(cluster.KindVoter):           "投票メンバー変更",
 	string(cluster.KindAdmitted):        "参加承認",
