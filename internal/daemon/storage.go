@@ -52,7 +52,12 @@ func (s *storages) do(op *core.StorageOp) {
 		}
 		s.workers[op.Voter] = w
 	}
-	w.Do(op, func(done core.StorageDone) { s.d.post(done) })
+	w.Do(op, func(done core.StorageDone) {
+		if done.Err != nil {
+			s.d.alarms.renew(core.AlarmStorage) // if it stands, its cause goes on
+		}
+		s.d.post(done)
+	})
 }
 
 // closePatience is how long the end of the daemon waits for each store.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"syscall"
@@ -104,6 +105,43 @@ func TestStorageWitness(t *testing.T) {
 		})
 		safe(a, false)
 	})
+}
+
+// TestStorageWitnessOnDisk: the same with a block device. Both nodes are on this
+// machine, so that it is a loop device here.
+func TestStorageWitnessOnDisk(t *testing.T) {
+	backing := filepath.Join(t.TempDir(), "lun")
+	if err := os.WriteFile(backing, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Truncate(backing, 200<<20); err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command("losetup", "--find", "--show", "--direct-io=on", backing).CombinedOutput()
+	if err != nil {
+		t.Skipf("SKIPPED: no loop device: %v: %s", err, out)
+	}
+	device := strings.TrimSpace(string(out))
+	t.Cleanup(func() {
+		if out, err := exec.Command("losetup", "--detach", device).CombinedOutput(); err != nil {
+			t.Errorf("detach %s: %v: %s", device, err, out)
+		}
+	})
+	a, b := newMachine(t, "a", 14, 1), newMachine(t, "b", 14, 2)
+	begin(t, a)
+	b.join(t, a.token(t, cluster.RoleNode), cluster.RoleNode)
+	a.must(t, "quorum", "detection", "balanced")
+	if got := b.perdure("quorum", "add", "storage", "disk", device, "--name", "lun"); got.code != 0 || !strings.Contains(got.out, "3 votes") {
+		t.Fatalf("%v\n%s\n%s", got, a.tail(20), b.tail(20))
+	}
+	voters(t, a, 3)
+	service := protect(t, a, "app", "a", "b")
+	servedBy(t, b, "app", "a")
+	a.crash(servicePID(t, service))
+	servedBy(t, b, "app", "b")
+	a.on(t, cluster.RoleNode)
+	a.admitted(t)
+	voters(t, a, 3)
 }
 
 // crash ends everything of a machine at once, with a service that runs on it.
