@@ -109,7 +109,7 @@ func (a *assessor) nodes() {
 		r := NodeReport{
 			ID: n.ID, Name: n.Name, Role: n.Role, Presence: n.Presence, Voter: a.st.IsVoter(n.ID),
 			Leader: n.ID == a.l.Leader, Self: n.ID == a.l.Self, Heard: heard(a.st, a.l, n.ID), Ago: a.ago(n.ID),
-			Maintenance: n.Maintenance, Drain: n.Drain, Software: n.Software,
+			Maintenance: n.Maintenance, Drain: n.Drain, Quarantine: n.Quarantine != 0, Software: n.Software,
 		}
 		for j := range a.st.Hierarchies {
 			if h := &a.st.Hierarchies[j]; h.Owner == n.ID {
@@ -186,6 +186,9 @@ func (a *assessor) node(n *cluster.Node, r *NodeReport) {
 	}
 	if n.Maintenance {
 		a.find(SeverityInfo, "perdure maintenance end --node "+n.Name, message.NodeMaintenance, n.Name)
+	}
+	if n.Quarantine != 0 {
+		a.find(SeverityWarning, "perdure node clear "+n.Name, message.QuarantinedNow, n.Name, len(n.Falls))
 	}
 	switch {
 	case n.Drain && len(r.Hierarchies) > 0:

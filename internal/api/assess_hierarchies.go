@@ -1,6 +1,8 @@
 package api
 
 import (
+	"maps"
+	"slices"
 	"strings"
 	"time"
 
@@ -10,6 +12,7 @@ import (
 )
 
 func (a *assessor) hierarchies() {
+	a.hosts()
 	if a.st.Maintenance {
 		a.find(SeverityWarning, "perdure maintenance end", message.ClusterMaintenance)
 	}
@@ -104,6 +107,8 @@ func (a *assessor) service(h *cluster.Hierarchy) {
 		if h.Owner == 0 && h.Status == cluster.OutOfService {
 			a.find(SeverityInfo, "perdure hierarchy start "+h.Name, message.HierarchyAskedOut, h.Name)
 		}
+	case h.Owner == 0 && h.Asks():
+		a.find(SeverityDown, "perdure hierarchy confirm "+h.Name, message.HierarchyAsks, h.Name, a.st.NodeName(h.Failover.From))
 	case h.FenceWait != 0:
 		a.find(SeverityDown, why, message.HierarchyFenceWait, h.Name, a.st.NodeName(h.FenceWait))
 	case h.Status == cluster.Failed:
@@ -121,6 +126,12 @@ func (a *assessor) service(h *cluster.Hierarchy) {
 func (a *assessor) standby(h *cluster.Hierarchy, r *HierarchyReport) {
 	if h.Want != cluster.WantInService {
 		return
+	}
+	if h.Policy.NotifyOnly {
+		a.find(SeverityWarning, "perdure hierarchy set "+h.Name+" --no-notify-only", message.HierarchyNotifyOnly, h.Name)
+	}
+	if n := a.st.Node(h.Owner); h.Policy.FailoverBlocked || n != nil && n.OnFailure.FailoverBlocked {
+		a.find(SeverityUnsafe, "perdure hierarchy show "+h.Name, message.FailoverIsBlocked, h.Name)
 	}
 	for _, f := range r.Failures {
 		a.find(SeverityWarning, "perdure hierarchy clear "+h.Name, message.HierarchyMarked, h.Name, f)
@@ -152,4 +163,19 @@ func statusWord(s cluster.Status) string {
 		return message.WordUnknown
 	}
 	return string(s)
+}
+
+// hosts looks for nodes that would be lost together with a machine under them.
+func (a *assessor) hosts() {
+	on := make(map[string][]string)
+	for i := range a.st.Nodes {
+		if n := &a.st.Nodes[i]; n.Host != "" && n.Presence != cluster.Left {
+			on[n.Host] = append(on[n.Host], n.Name)
+		}
+	}
+	for _, host := range slices.Sorted(maps.Keys(on)) {
+		if len(on[host]) > 1 {
+			a.find(SeverityWarning, "", message.OneHost, strings.Join(on[host], ", "), host)
+		}
+	}
 }

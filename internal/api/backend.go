@@ -46,6 +46,9 @@ const (
 	StopStop StopMode = "stop"
 	// StopKeep commits that this node is unmanaged and leaves them running.
 	StopKeep StopMode = "keep"
+	// StopStay stops them; they start here again when the node is back, and
+	// nowhere else by themselves.
+	StopStay StopMode = "stay"
 )
 
 // Local is one node's own view.
@@ -104,4 +107,12 @@ type GuardState struct {
 	Gate     string `json:"gate"`     // "nftables", or why there is none
 	Watchdog string `json:"watchdog"` // "armed 15s", "off until the first hierarchy starts", or why there is none
 	Session  string `json:"session"`
+}
+
+// StopAsSet is what the node's shutdown strategy says.
+func StopAsSet(st *cluster.State, id cluster.NodeID) StopMode {
+	if n := st.Node(id); n != nil && n.Shutdown == cluster.ShutdownStay {
+		return StopStay
+	}
+	return StopMove
 }

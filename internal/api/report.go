@@ -88,6 +88,7 @@ type NodeReport struct {
 	Ago         time.Duration `json:"ago"`
 	Maintenance bool          `json:"maintenance,omitempty"`
 	Drain       bool          `json:"drain,omitempty"`
+	Quarantine  bool          `json:"quarantine,omitempty"`
 	Software    string        `json:"software,omitempty"`
 	// Hierarchies are those that it owns.
 	Hierarchies []string `json:"hierarchies,omitempty"`

@@ -29,6 +29,12 @@ type HierarchyChange struct {
 	ConfirmFailover *bool    `json:"confirm_failover,omitempty"`
 	ConfirmSeconds  *int     `json:"confirm_seconds,omitempty" minimum:"0" maximum:"86400"`
 	ConfirmDefault  *string  `json:"confirm_default,omitempty" enum:"proceed,block"`
+	FailoverBlocked *bool    `json:"failover_blocked,omitempty"`
+	// Targets are names; an empty list lifts the restriction.
+	Targets      *[]string `json:"targets,omitempty" maxItems:"64"`
+	MovesPerHour *int      `json:"moves_per_hour,omitempty" minimum:"-1" maximum:"100" doc:"0: the default; -1: no bound"`
+	// Seen, if given, is the hierarchy's "changed" that the caller had read.
+	Seen uint64 `json:"seen,omitempty"`
 }
 
 // Switchover asks for one.
@@ -85,6 +91,21 @@ func nodeIDs(st *cluster.State, names []string) ([]cluster.NodeID, error) {
 	return out, nil
 }
 
+// targets turns a list of names into ids; nil stays nil.
+func targets(st *cluster.State, names *[]string) (*[]cluster.NodeID, error) {
+	if names == nil {
+		return nil, nil
+	}
+	ids, err := nodeIDs(st, *names)
+	if err != nil {
+		return nil, err
+	}
+	if ids == nil {
+		ids = []cluster.NodeID{} // nil would mean: leave the list
+	}
+	return &ids, nil
+}
+
 func (s *Server) createHierarchy(ctx context.Context, in *struct{ Body NewHierarchy }) (Done, error) {
 	st, err := s.state()
 	if err != nil {
@@ -126,7 +147,7 @@ func (s *Server) setHierarchy(ctx context.Context, in *struct {
 	if err != nil {
 		return Done{}, err
 	}
-	c := &cluster.SetHierarchy{Name: in.Hierarchy}
+	c := &cluster.SetHierarchy{Name: in.Hierarchy, Seen: in.Body.Seen}
 	if c.Nodes, err = nodeIDs(st, in.Body.Nodes); err != nil {
 		return Done{}, err
 	}
@@ -136,7 +157,11 @@ func (s *Server) setHierarchy(ctx context.Context, in *struct {
 	}
 	b := &in.Body
 	c.Change = &cluster.PolicyChange{NotifyOnly: b.NotifyOnly, Switchback: b.Switchback, Maintenance: b.Maintenance,
-		ConfirmFailover: b.ConfirmFailover, ConfirmSeconds: b.ConfirmSeconds, ConfirmDefault: b.ConfirmDefault}
+		ConfirmFailover: b.ConfirmFailover, ConfirmSeconds: b.ConfirmSeconds, ConfirmDefault: b.ConfirmDefault,
+		FailoverBlocked: b.FailoverBlocked, MovesPerHour: b.MovesPerHour}
+	if c.Change.Targets, err = targets(st, b.Targets); err != nil {
+		return Done{}, err
+	}
 	return s.propose(ctx, cluster.Command{Reason: cluster.Because(message.AskedChange, c.Name), SetHierarchy: c})
 }
 

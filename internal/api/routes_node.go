@@ -30,7 +30,7 @@ type TokenMade struct {
 
 // StopNode asks for the stop of this node.
 type StopNode struct {
-	Mode StopMode `json:"mode,omitempty" enum:"move,stop,keep" default:"move" doc:"what becomes of its services: moved, stopped, or left running unmanaged"`
+	Mode StopMode `json:"mode,omitempty" enum:"move,stop,keep,stay" doc:"what becomes of its services: moved, stopped for good, left running unmanaged, or stopped until the node is back; empty: as the node's shutdown strategy says"`
 }
 
 // OnNode is the path of a node.
@@ -151,6 +151,13 @@ const (
 // stopNode begins the stop and answers at once: its progress is in the local
 // view, and its end is that of this server.
 func (s *Server) stopNode(ctx context.Context, in *struct{ Body StopNode }) (Done, error) {
+	if in.Body.Mode == "" {
+		st, err := s.state()
+		if err != nil {
+			return Done{}, err
+		}
+		in.Body.Mode = StopAsSet(st, s.backend.Local().Self)
+	}
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), stopMax)
 	result := make(chan error, 1)
 	s.stops.Go(func() {

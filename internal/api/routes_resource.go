@@ -2,6 +2,7 @@ package api
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"net/http"
 	"strings"
@@ -24,6 +25,12 @@ type NewResource struct {
 type ResourceChange struct {
 	Settings  map[string]string `json:"settings,omitempty"`
 	DependsOn *[]string         `json:"depends_on,omitempty"`
+
+	NotifyOnly      *bool     `json:"notify_only,omitempty"`
+	FailoverBlocked *bool     `json:"failover_blocked,omitempty"`
+	Targets         *[]string `json:"targets,omitempty" maxItems:"64"`
+	// Seen, if given, is the hierarchy's "changed" that the caller had read.
+	Seen uint64 `json:"seen,omitempty"`
 }
 
 // ResourceView is a resource with its hierarchy.
@@ -86,39 +93,74 @@ func (s *Server) createResource(ctx context.Context, in *struct {
 	return s.propose(ctx, cluster.Command{Reason: cluster.Because(message.AskedCreate, in.Hierarchy+"/"+r.Name), CreateResource: &cluster.CreateResource{Hierarchy: in.Hierarchy, Resource: r, Parents: in.Body.Parents}})
 }
 
+// setTries is how often a change is made anew because something else was
+// changed between look and leap.
+const setTries = 5
+
 func (s *Server) setResource(ctx context.Context, in *struct {
 	Inside
 	Body ResourceChange
-}) (Done, error) {
+}) (d Done, err error) {
+	for range setTries {
+		var c *cluster.SetResource
+		if c, err = s.resourceChange(in.Inside, &in.Body); err != nil {
+			return Done{}, err
+		}
+		d, err = s.propose(ctx, cluster.Command{Reason: cluster.Because(message.AskedChange, in.Hierarchy+"/"+in.Resource), SetResource: c})
+		var p *Problem
+		if !errors.As(err, &p) || p.Code != message.RefusedChanged || in.Body.Seen != 0 {
+			break
+		}
+	}
+	return d, err
+}
+
+// resourceChange makes the whole of a resource's settings from what is set now
+// and what shall be different, for exactly the state that it was read from.
+func (s *Server) resourceChange(in Inside, change *ResourceChange) (*cluster.SetResource, error) {
 	h, err := s.hierarchy(in.Hierarchy)
 	if err != nil {
-		return Done{}, err
+		return nil, err
+	}
+	st, err := s.state()
+	if err != nil {
+		return nil, err
 	}
 	r := h.Resource(in.Resource)
 	if r == nil {
-		return Done{}, refusal(cluster.Because(message.RefusedNoResource, in.Resource, in.Hierarchy))
+		return nil, refusal(cluster.Because(message.RefusedNoResource, in.Resource, in.Hierarchy))
 	}
-	c := &cluster.SetResource{Hierarchy: in.Hierarchy, Name: in.Resource, DependsOn: in.Body.DependsOn}
-	if len(in.Body.Settings) > 0 {
-		all := maps.Clone(r.Settings)
-		if all == nil {
-			all = map[string]string{}
+	c := &cluster.SetResource{Hierarchy: in.Hierarchy, Name: in.Resource, DependsOn: change.DependsOn, Seen: change.Seen}
+	if change.NotifyOnly != nil || change.FailoverBlocked != nil || change.Targets != nil {
+		c.OnFailure = &cluster.FailureChange{NotifyOnly: change.NotifyOnly, FailoverBlocked: change.FailoverBlocked}
+		if c.OnFailure.Targets, err = targets(st, change.Targets); err != nil {
+			return nil, err
 		}
-		for k, v := range in.Body.Settings {
-			if v = strings.TrimSpace(v); v == "" {
-				delete(all, k)
-			} else {
-				all[k] = v
-			}
-		}
-		claims, common, clean, err := s.kits.Parse(r.Kit, all)
-		if err != nil {
-			return Done{}, problem(http.StatusUnprocessableEntity, err)
-		}
-		if clean == nil {
-			clean = map[string]string{} // nil would mean: leave the settings
-		}
-		c.Settings, c.Claims, c.Common = clean, claims, &common
 	}
-	return s.propose(ctx, cluster.Command{Reason: cluster.Because(message.AskedChange, in.Hierarchy+"/"+r.Name), SetResource: c})
+	if len(change.Settings) == 0 {
+		return c, nil
+	}
+	if c.Seen == 0 {
+		c.Seen = h.Changed
+	}
+	all := maps.Clone(r.Settings)
+	if all == nil {
+		all = map[string]string{}
+	}
+	for k, v := range change.Settings {
+		if v = strings.TrimSpace(v); v == "" {
+			delete(all, k)
+		} else {
+			all[k] = v
+		}
+	}
+	claims, common, clean, err := s.kits.Parse(r.Kit, all)
+	if err != nil {
+		return nil, problem(http.StatusUnprocessableEntity, err)
+	}
+	if clean == nil {
+		clean = map[string]string{} // nil would mean: leave the settings
+	}
+	c.Settings, c.Claims, c.Common = clean, claims, &common
+	return c, nil
 }

@@ -92,6 +92,8 @@ func (s *Server) routes() {
 	s.routesResource()
 	s.routesNode()
 	s.routesMaintenance()
+	s.routesPolicy()
+	s.routesExtend()
 	s.routesQuorum()
 	s.routesEvents()
 	s.routesAccess()

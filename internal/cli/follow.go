@@ -30,6 +30,8 @@ type operation struct {
 	judge func(h *cluster.Hierarchy) (outcome, cluster.Reason)
 	// cancel is the command that cancels it.
 	cancel string
+	// say tells a person that it worked; nil: where the hierarchy is.
+	say func()
 }
 
 // progress is one line of JSON while an operation goes on.
@@ -101,6 +103,9 @@ func (a *app) step(ctx context.Context, o operation, e api.Event, began time.Tim
 	if result == goesOn || pending(v.State, o.hierarchy, *after) {
 		return nil
 	}
+	if why.Code == "" {
+		why = lastReason(v.State, o.hierarchy)
+	}
 	node := v.State.NodeName(h.Owner)
 	if a.JSON {
 		p := progress{ElapsedMilli: elapsed.Milliseconds(), Done: result == succeeded, Failed: result == failed, Status: h.Status, Node: node}
@@ -118,7 +123,9 @@ func (a *app) step(ctx context.Context, o operation, e api.Event, began time.Tim
 		return message.New(message.OperationFailed, o.hierarchy, message.Reason{Code: why.Code, Args: why.Args})
 	}
 	if !a.JSON {
-		if h.Owner == 0 {
+		if o.say != nil {
+			o.say()
+		} else if h.Owner == 0 {
 			a.print(message.OutAfter, o.hierarchy, elapsed.Round(10*time.Millisecond))
 		} else {
 			a.print(message.InAfter, o.hierarchy, node, elapsed.Round(10*time.Millisecond))
@@ -186,4 +193,14 @@ func outOfService(h *cluster.Hierarchy) (outcome, cluster.Reason) {
 		return failed, h.Reason
 	}
 	return goesOn, cluster.Reason{}
+}
+
+// lastReason is that of the hierarchy's latest entry.
+func lastReason(st *cluster.State, name string) cluster.Reason {
+	for i := len(st.Timeline) - 1; i >= 0; i-- {
+		if st.Timeline[i].Hierarchy == name {
+			return st.Timeline[i].Reason
+		}
+	}
+	return cluster.Reason{}
 }

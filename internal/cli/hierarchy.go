@@ -17,6 +17,10 @@ type hierarchyCmd struct {
 	Stop   hierarchyStopCmd   `cmd:"" aliases:"out-of-service" help:"Take one out of service; it stays so until it is started."`
 	Clear  hierarchyClearCmd  `cmd:"" help:"Remove failure marks, so that it may start there again."`
 	Delete hierarchyDeleteCmd `cmd:"" help:"Delete one that is out of service."`
+
+	Confirm  hierarchyConfirmCmd  `cmd:"" help:"Decide that a failover goes on, or (--block) doesn't."`
+	Extend   hierarchyExtendCmd   `cmd:"" help:"Add a node: NAME NODE, after it was looked whether everything could run there."`
+	Unextend hierarchyUnextendCmd `cmd:"" help:"Take a node away: NAME NODE."`
 }
 
 type hierarchyListCmd struct{}
@@ -92,12 +96,16 @@ type hierarchySetCmd struct {
 	ConfirmFailover *bool    `help:"Ask a person before a failover." negatable:""`
 	ConfirmSeconds  *int     `help:"How long to wait for that person." placeholder:"N"`
 	ConfirmDefault  *string  `help:"What to do then: proceed or block." placeholder:"WORD"`
+	FailoverBlocked *bool    `help:"Try it again on its node, and on no other by itself." negatable:""`
+	Targets         *string  `help:"Nodes to which it may fail over; empty: all." placeholder:"A,B"`
+	MovesPerHour    *int     `help:"Failovers because of failures within an hour; 0: the default, 10; -1: no bound." placeholder:"N"`
 }
 
 func (c hierarchySetCmd) Run(ctx context.Context, a *app) error {
 	d, err := a.client().SetHierarchy(ctx, c.Hierarchy, api.HierarchyChange{
 		Nodes: c.Nodes, Class: c.Class, NotifyOnly: c.NotifyOnly, Switchback: c.Switchback, Maintenance: c.Maintenance,
 		ConfirmFailover: c.ConfirmFailover, ConfirmSeconds: c.ConfirmSeconds, ConfirmDefault: c.ConfirmDefault,
+		FailoverBlocked: c.FailoverBlocked, Targets: names(c.Targets), MovesPerHour: c.MovesPerHour,
 	})
 	return a.done(ctx, d, err, message.AskedChange, c.Hierarchy)
 }

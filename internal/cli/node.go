@@ -24,6 +24,8 @@ type nodeCmd struct {
 	Health      nodeHealthCmd      `cmd:"" help:"Show what is wrong with the machines, or set the thresholds."`
 	Drain       nodeDrainCmd       `cmd:"" help:"Move everything away from a node and keep it empty."`
 	Maintenance nodeMaintenanceCmd `cmd:"" help:"Begin or end maintenance: what is there isn't monitored, and nothing is brought in service there."`
+	Set         nodeSetCmd         `cmd:"" help:"Change its policies: what failures there and its shutdown lead to."`
+	Clear       nodeClearCmd       `cmd:"" help:"Forget its past losses and end its quarantine."`
 	Fenced      nodeFencedCmd      `cmd:"" help:"Confirm that an evicted or unmanaged node is powered off."`
 }
 
@@ -74,6 +76,16 @@ func (c nodeShowCmd) Run(ctx context.Context, a *app) error {
 	if n.WatchdogSeconds > 0 {
 		rows = append(rows, plain(a.label("watchdog", "ウォッチドッグ"), span(time.Duration(n.WatchdogSeconds)*time.Second)))
 	}
+	if n.Host != "" {
+		rows = append(rows, plain(a.label("host", "ホスト"), n.Host))
+	}
+	rows = append(rows, plain(a.label("shutdown", "シャットダウン時"), string(api.StopAsSet(v.State, n.ID))))
+	if words := a.failurePolicy(&v, &n.OnFailure); words != "" {
+		rows = append(rows, plain(a.label("on failure", "障害時"), words))
+	}
+	if len(n.Falls) > 0 {
+		rows = append(rows, plain(a.label("lost within an hour", "1 時間以内の障害"), fmt.Sprint(len(n.Falls))))
+	}
 	for _, p := range n.Paths {
 		rows = append(rows, plain(a.label("comm path", "コミュニケーションパス"), p.Network+" "+p.Address))
 	}
@@ -90,6 +102,8 @@ type nodeStopCmd struct {
 	Node       string `arg:"" optional:"" help:"This node's name, to be sure."`
 	Keep       bool   `help:"Leave its services running, unmanaged: for an upgrade of the daemon." xor:"how"`
 	Stop       bool   `help:"Take its services out of service; they don't start elsewhere." xor:"how"`
+	Move       bool   `help:"Move its services to other nodes, whatever its shutdown strategy says." xor:"how"`
+	Stay       bool   `help:"Stop its services; they start here again when the node is back." xor:"how"`
 	NoWait     bool   `help:"Don't wait until it has stopped."`
 	OnShutdown bool   `help:"Called by the system's shutdown." hidden:""`
 }
@@ -109,8 +123,12 @@ func (c nodeStopCmd) Run(ctx context.Context, a *app) error {
 		}
 		return message.New(message.StopElsewhere, c.Node, self)
 	}
-	mode := api.StopMove
+	mode := api.StopAsSet(v.State, v.Report.Self)
 	switch {
+	case c.Move:
+		mode = api.StopMove
+	case c.Stay:
+		mode = api.StopStay
 	case c.Keep:
 		mode = api.StopKeep
 	case c.Stop:

@@ -1,12 +1,14 @@
 package cli
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
 
 	"github.com/perdure-ha/perdure/internal/api"
 	"github.com/perdure-ha/perdure/internal/api/wording"
+	"github.com/perdure-ha/perdure/internal/cluster"
 	"github.com/perdure-ha/perdure/internal/message"
 )
 
@@ -14,6 +16,7 @@ type quorumCmd struct {
 	Status    quorumStatusCmd `cmd:"" help:"Show the votes."`
 	Add       quorumAddCmd    `cmd:"" help:"Add a third vote for two nodes."`
 	Remove    quorumRemoveCmd `cmd:"" help:"Take a witness or storage witness out."`
+	Loss      quorumLossCmd   `cmd:"" help:"Show or change what a node with services does on loss of quorum: out-of-service, reboot, power-off."`
 	Detection detectionCmd    `cmd:"" help:"Show or change the detection time: fast, balanced, wide, or a duration."`
 }
 
@@ -52,6 +55,7 @@ func (quorumStatusCmd) Run(ctx context.Context, a *app) error {
 		plain(a.label("answer", "応答"), fmt.Sprintf(a.label("%d of %d, %d needed", "%d/%d (%d 必要)"), q.Answering, q.Voters, q.Majority)),
 		plain(a.label("may still fail", "許容できる障害数"), fmt.Sprint(max(q.Spare, 0))),
 		plain(a.label("leader", "リーダー"), leader),
+		plain(a.label("on loss", "喪失時"), string(cmp.Or(v.State.QuorumLoss, cluster.LossOutOfService))),
 	})
 	return nil
 }

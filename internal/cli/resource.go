@@ -16,6 +16,9 @@ type resourceCmd struct {
 	Create resourceCreateCmd `cmd:"" help:"Add one to a hierarchy: KIT NAME --hierarchy H key=value …"`
 	Set    resourceSetCmd    `cmd:"" help:"Change settings or dependencies; key= gives a setting its default again."`
 	Delete resourceDeleteCmd `cmd:"" help:"Stop one and delete it."`
+
+	Depend   resourceDependCmd   `cmd:"" help:"Make one depend on another: PARENT CHILD."`
+	Undepend resourceUndependCmd `cmd:"" help:"End that."`
 }
 
 type resourceListCmd struct {
@@ -127,6 +130,7 @@ type resourceSetCmd struct {
 	Settings  []string  `arg:"" optional:"" name:"key=value" help:"Settings to change."`
 	Hierarchy string    `short:"H" help:"Hierarchy, if the name alone doesn't say which." placeholder:"NAME"`
 	Depends   *[]string `short:"d" help:"Resources on which it depends; replaces all." placeholder:"A,B"`
+	onFailure
 }
 
 func (c resourceSetCmd) Run(ctx context.Context, a *app) error {
@@ -138,10 +142,11 @@ func (c resourceSetCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
-	if len(set) == 0 && c.Depends == nil {
+	if len(set) == 0 && c.Depends == nil && c.empty() {
 		return message.New(message.NothingToChange)
 	}
-	d, err := a.client().SetResource(ctx, h.Name, r.Name, api.ResourceChange{Settings: set, DependsOn: c.Depends})
+	d, err := a.client().SetResource(ctx, h.Name, r.Name, api.ResourceChange{Settings: set, DependsOn: c.Depends,
+		NotifyOnly: c.NotifyOnly, FailoverBlocked: c.FailoverBlocked, Targets: c.targets()})
 	return a.done(ctx, d, err, message.AskedChange, h.Name+"/"+r.Name)
 }
 
@@ -169,6 +174,10 @@ func (c resourceShowCmd) Run(ctx context.Context, a *app) error {
 	if err != nil {
 		return err
 	}
+	v, err := a.client().View(ctx)
+	if err != nil {
+		return err
+	}
 	if a.JSON {
 		return a.printJSON(api.ResourceView{Hierarchy: h.Name, Resource: *r})
 	}
@@ -182,6 +191,9 @@ func (c resourceShowCmd) Run(ctx context.Context, a *app) error {
 	}
 	for _, k := range sortedKeys(r.Settings) {
 		rows = append(rows, plain(k, r.Settings[k]))
+	}
+	if words := a.failurePolicy(&v, &r.OnFailure); words != "" {
+		rows = append(rows, plain(a.label("on failure", "障害時"), words))
 	}
 	if len(r.Claims) > 0 {
 		rows = append(rows, plain(a.label("claims", "占有"), join(r.Claims)))

@@ -160,6 +160,9 @@ func (s *statusPage) aboutNode(n *api.NodeReport) string {
 	if n.Maintenance {
 		parts = append(parts, s.label("maintenance", "メンテナンス中"))
 	}
+	if n.Quarantine {
+		parts = append(parts, s.label("quarantine", "隔離中"))
+	}
 	if n.Drain {
 		parts = append(parts, s.label("drained", "ドレイン"))
 	}

@@ -53,6 +53,14 @@ const (
 	RefusedMaintenance     = "PD3018" // hierarchy {0} is in maintenance
 	RefusedDrained         = "PD3019" // node {0} is drained
 	RefusedClusterMaint    = "PD3020" // the cluster is in maintenance
+	RefusedNoQuestion      = "PD3021" // hierarchy {0} waits for no decision
+	RefusedExtended        = "PD3022" // hierarchy {0} is extended to node {1}
+	RefusedLastNode        = "PD3023" // hierarchy {0} has only node {1}
+	RefusedChanged         = "PD3024" // hierarchy {0} was changed meanwhile
+	RefusedMoving          = "PD3025" // hierarchy {0} is being moved to node {1}
+	RefusedWanted          = "PD3026" // hierarchy {0} is wanted in service
+	RefusedNoDependency    = "PD3027" // {0} doesn't depend on {1}
+	RefusedPolicy          = "PD3029" // a policy forbids that hierarchy {0} fails over to node {1}
 )
 
 func refuse(code string, args ...any) Result { return Result{Refusal: Because(code, args...)} }
@@ -115,6 +123,18 @@ func (s *State) apply(index uint64, c *Command) Result {
 		return s.startMove(index, c, c.StartMove)
 	case c.CancelMove != nil:
 		return s.cancelMove(index, c, c.CancelMove)
+	case c.Confirm != nil:
+		return s.confirm(index, c, c.Confirm)
+	case c.Forget != nil:
+		return s.forget(index, c, c.Forget)
+	case c.Extend != nil:
+		return s.extend(index, c, c.Extend)
+	case c.Extended != nil:
+		return s.extended(index, c, c.Extended)
+	case c.Unextend != nil:
+		return s.unextend(index, c, c.Unextend)
+	case c.SetDependency != nil:
+		return s.setDependency(index, c, c.SetDependency)
 	case c.SetWant != nil:
 		return s.setWant(index, c, c.SetWant)
 	case c.ClearFailures != nil:

@@ -15,8 +15,11 @@ func (s *State) createHierarchy(index uint64, c *Command, a *CreateHierarchy) Re
 	if r := s.checkNodes(a.Name, a.Nodes); r.Refused() {
 		return r
 	}
+	if r := s.checkTargets(&a.Policy.Targets); r.Refused() {
+		return r
+	}
 	h := Hierarchy{Name: a.Name, Nodes: slices.Clone(a.Nodes), Class: cmp.Or(a.Class, SelfGuarding),
-		Policy: a.Policy, Want: cmp.Or(a.Want, WantOutOfService), Status: OutOfService}
+		Policy: a.Policy, Want: cmp.Or(a.Want, WantOutOfService), Status: OutOfService, Changed: index}
 	for _, r := range a.Resources {
 		if res := s.checkResource(&h, &r); res.Refused() {
 			return res
@@ -111,6 +114,10 @@ func (s *State) deleteHierarchy(index uint64, c *Command, a *DeleteHierarchy) Re
 	if h.Owner != 0 || h.FenceWait != 0 {
 		return refuse(RefusedInService, a.Name)
 	}
+	if h.Want == WantInService {
+		// Somebody else may just have asked for it.
+		return refuse(RefusedWanted, a.Name)
+	}
 	s.Hierarchies = slices.DeleteFunc(s.Hierarchies, func(h Hierarchy) bool { return h.Name == a.Name })
 	return Result{Entry: s.tell(index, c, Entry{Kind: KindConfigured, Hierarchy: a.Name})}
 }
@@ -119,6 +126,19 @@ func (s *State) setHierarchy(index uint64, c *Command, a *SetHierarchy) Result {
 	h := s.Hierarchy(a.Name)
 	if h == nil {
 		return refuse(RefusedNotFound, a.Name)
+	}
+	if a.Seen != 0 && a.Seen != h.Changed {
+		return refuse(RefusedChanged, a.Name)
+	}
+	if a.Change != nil {
+		if r := s.checkTargets(a.Change.Targets); r.Refused() {
+			return r
+		}
+	}
+	if a.Policy != nil {
+		if r := s.checkTargets(&a.Policy.Targets); r.Refused() {
+			return r
+		}
 	}
 	if a.Nodes != nil {
 		if r := s.checkNodes(a.Name, a.Nodes); r.Refused() {
@@ -132,11 +152,7 @@ func (s *State) setHierarchy(index uint64, c *Command, a *SetHierarchy) Result {
 		return refuse(RefusedInService, a.Name)
 	}
 	if a.Nodes != nil {
-		h.Nodes = slices.Clone(a.Nodes)
-		h.Failures = slices.DeleteFunc(h.Failures, func(f Failure) bool { return !slices.Contains(h.Nodes, f.Node) })
-		if h.Move != nil && !slices.Contains(h.Nodes, h.Move.To) {
-			h.Move = nil
-		}
+		h.setNodes(slices.Clone(a.Nodes))
 	}
 	if a.Policy != nil {
 		h.Policy = *a.Policy
@@ -147,7 +163,22 @@ func (s *State) setHierarchy(index uint64, c *Command, a *SetHierarchy) Result {
 	if a.Class != nil {
 		h.Class = *a.Class
 	}
+	h.Changed = index
 	return Result{Entry: s.tell(index, c, Entry{Kind: KindConfigured, Hierarchy: a.Name})}
+}
+
+// setNodes replaces the order of nodes, and forgets what was about others.
+func (h *Hierarchy) setNodes(ids []NodeID) {
+	h.Nodes = ids
+	gone := func(id NodeID) bool { return !slices.Contains(h.Nodes, id) }
+	h.Failures = slices.DeleteFunc(h.Failures, func(f Failure) bool { return gone(f.Node) })
+	h.Extending = slices.DeleteFunc(h.Extending, func(e Extension) bool { return !gone(e.Node) })
+	if h.Move != nil && gone(h.Move.To) {
+		h.Move = nil
+	}
+	if h.Failover != nil && gone(h.Failover.From) {
+		h.Failover = nil // it can't go back there
+	}
 }
 
 func (s *State) createResource(index uint64, c *Command, a *CreateResource) Result {
@@ -170,7 +201,7 @@ func (s *State) createResource(index uint64, c *Command, a *CreateResource) Resu
 	if r := try.checkDependencies(); r.Refused() {
 		return r
 	}
-	h.Resources = try.Resources
+	h.Resources, h.Changed = try.Resources, index
 	return Result{Entry: s.tell(index, c, Entry{Kind: KindConfigured, Hierarchy: h.Name, Resource: a.Resource.Name})}
 }
 
@@ -217,6 +248,7 @@ func (s *State) deleteResource(index uint64, c *Command, a *DeleteResource) Resu
 	}
 	h.giveUp(h.Resource(a.Name).Claims, nil)
 	h.Resources = slices.DeleteFunc(h.Resources, func(r Resource) bool { return r.Name == a.Name })
+	h.Changed = index
 	return Result{Entry: s.tell(index, c, Entry{Kind: KindConfigured, Hierarchy: h.Name, Resource: a.Name})}
 }
 
@@ -227,6 +259,9 @@ func (s *State) setResource(index uint64, c *Command, a *SetResource) Result {
 	}
 	if h.Resource(a.Name) == nil {
 		return refuse(RefusedNoResource, a.Name, a.Hierarchy)
+	}
+	if a.Seen != 0 && a.Seen != h.Changed {
+		return refuse(RefusedChanged, a.Hierarchy)
 	}
 	try := Hierarchy{Name: h.Name, Owner: h.Owner, Resources: slices.Clone(h.Resources)}
 	r := try.Resource(a.Name)
@@ -240,8 +275,12 @@ func (s *State) setResource(index uint64, c *Command, a *SetResource) Result {
 	if a.Common != nil {
 		r.Common = *a.Common
 	}
-	if a.Maintenance != nil {
-		r.Maintenance = *a.Maintenance
+	set(&r.Maintenance, a.Maintenance)
+	if a.OnFailure != nil {
+		if res := s.checkTargets(a.OnFailure.Targets); res.Refused() {
+			return res
+		}
+		a.OnFailure.to(&r.OnFailure)
 	}
 	if a.DependsOn != nil {
 		r.DependsOn = sortedNames(*a.DependsOn)
@@ -250,6 +289,6 @@ func (s *State) setResource(index uint64, c *Command, a *SetResource) Result {
 		return res
 	}
 	h.giveUp(h.Resource(a.Name).Claims, r.Claims)
-	h.Resources = try.Resources
+	h.Resources, h.Changed = try.Resources, index
 	return Result{Entry: s.tell(index, c, Entry{Kind: KindConfigured, Hierarchy: h.Name, Resource: a.Name})}
 }

@@ -38,7 +38,8 @@ func TestHierarchies(t *testing.T) {
 		{name: "claims what another has", cmd: create(CreateHierarchy{Name: "db", Nodes: []NodeID{1}, Resources: []Resource{{Name: "ip", Kit: "ip", Claims: []string{"address 10.0.0.5"}}}}), refused: RefusedClaim},
 		{name: "claims the same twice", cmd: create(CreateHierarchy{Name: "db", Nodes: []NodeID{1}, Resources: []Resource{
 			{Name: "a", Kit: "ip", Claims: []string{"address 10.0.0.6"}}, {Name: "b", Kit: "ip", Claims: []string{"address 10.0.0.6"}}}}), refused: RefusedClaim},
-		{name: "delete", cmd: Command{DeleteHierarchy: &DeleteHierarchy{Name: "web"}}, check: func(t *testing.T, s *State, _ Result) {
+		{name: "delete what somebody asks for", cmd: Command{DeleteHierarchy: &DeleteHierarchy{Name: "web"}}, refused: RefusedWanted},
+		{name: "delete", given: []Command{{SetWant: &SetWant{Hierarchy: "web", Want: WantOutOfService}}}, cmd: Command{DeleteHierarchy: &DeleteHierarchy{Name: "web"}}, check: func(t *testing.T, s *State, _ Result) {
 			if s.Hierarchy("web") != nil {
 				t.Error("it is still there")
 			}

@@ -165,6 +165,10 @@ func (s *State) removeNode(id NodeID) {
 		if h.Move != nil && h.Move.To == id {
 			h.Move = nil
 		}
+		h.forgetNode(id)
+	}
+	for i := range s.Nodes {
+		s.Nodes[i].OnFailure.forgetNode(id)
 	}
 }
 
@@ -172,6 +176,11 @@ func (s *State) setNode(index uint64, c *Command, a *SetNode) Result {
 	n := s.Node(a.Node)
 	if n == nil {
 		return refuse(RefusedUnknownNode, a.Node)
+	}
+	if a.OnFailure != nil {
+		if r := s.checkTargets(a.OnFailure.Targets); r.Refused() {
+			return r
+		}
 	}
 	if a.Paths != nil {
 		if r := s.pathsFree(a.Node, a.Paths); r.Refused() {
@@ -197,7 +206,12 @@ func (s *State) setNode(index uint64, c *Command, a *SetNode) Result {
 	if a.Drain != nil {
 		n.Drain = *a.Drain
 	}
-	if a.Paths == nil && a.Maintenance == nil && a.API == nil && a.Drain == nil {
+	if a.OnFailure != nil {
+		a.OnFailure.to(&n.OnFailure)
+	}
+	set(&n.Shutdown, a.Shutdown)
+	set(&n.Host, a.Host)
+	if a.Paths == nil && a.Maintenance == nil && a.Drain == nil && a.API == nil && a.OnFailure == nil && a.Shutdown == nil {
 		return Result{}
 	}
 	return Result{Entry: s.tell(index, c, Entry{Kind: KindConfigured, Node: a.Node})}
@@ -214,10 +228,14 @@ func (s *State) admit(index uint64, c *Command, a *Admit) Result {
 	if n.Generation != a.Previous {
 		return refuse(RefusedVoid, "admit: generation "+gen(n.Generation))
 	}
+	crashed := n.Presence == Present
 	n.Generation++
 	n.Session = a.Session
 	n.Presence = Present
 	e := s.tell(index, c, Entry{Kind: KindAdmitted, Node: a.Node})
+	if crashed {
+		n.fall(e)
+	}
 	s.releaseAll(a.Node, ReleasedReboot, e)
 	for i := range s.Hierarchies {
 		h := &s.Hierarchies[i]
@@ -253,6 +271,7 @@ func (s *State) evict(index uint64, c *Command, a *Evict) Result {
 	}
 	n.Presence = Evicted
 	e := s.tell(index, c, Entry{Kind: KindEvicted, Node: a.Node})
+	n.fall(e)
 	s.releaseAll(a.Node, ReleasedEvicted, e)
 	return Result{Entry: e}
 }
@@ -268,6 +287,7 @@ func (s *State) releaseAll(id NodeID, how Release, entry uint64) {
 			h.FenceWait, h.FenceWaitGen = id, h.Generation
 		}
 		h.release(how, entry)
+		h.fallen(Failover{From: id, Entry: entry, Lost: true})
 		h.Status = OutOfService
 		h.Reason = Because(ReasonReleased, s.NodeName(id), string(how))
 		h.settleResources(OutOfService)

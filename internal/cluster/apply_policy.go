@@ -2,9 +2,8 @@ package cluster
 
 // setCluster changes what holds for the whole cluster.
 func (s *State) setCluster(index uint64, c *Command, a *SetCluster) Result {
-	if a.Maintenance != nil {
-		s.Maintenance = *a.Maintenance
-	}
+	set(&s.Maintenance, a.Maintenance)
+	set(&s.QuorumLoss, a.QuorumLoss)
 	return Result{Entry: s.tell(index, c, Entry{Kind: KindConfigured})}
 }
 
@@ -34,10 +33,25 @@ func (c *PolicyChange) to(p *Policy) {
 	set(&p.ConfirmSeconds, c.ConfirmSeconds)
 	set(&p.ConfirmDefault, c.ConfirmDefault)
 	set(&p.Maintenance, c.Maintenance)
+	set(&p.FailoverBlocked, c.FailoverBlocked)
+	set(&p.MovesPerHour, c.MovesPerHour)
+	if c.Targets != nil {
+		p.Targets = listed(*c.Targets)
+	}
 }
 
 func set[T any](to *T, from *T) {
 	if from != nil {
 		*to = *from
 	}
+}
+
+// SameHost reports whether two nodes are virtual machines on one host, as far as
+// both know theirs, and its name.
+func (s *State) SameHost(a, b NodeID) (host string, same bool) {
+	m, n := s.Node(a), s.Node(b)
+	if a == b || m == nil || n == nil || m.Host == "" || m.Host != n.Host {
+		return "", false
+	}
+	return m.Host, true
 }

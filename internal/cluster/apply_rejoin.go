@@ -31,6 +31,7 @@ func (s *State) rejoin(index uint64, c *Command, a *Rejoin) Result {
 	n := Node{
 		ID: id, Name: old.Name, Role: old.Role, Presence: Joining, Paths: old.Paths,
 		HeartbeatKey: a.HeartbeatKey, Software: a.Software, Protocol: a.Protocol, Maintenance: old.Maintenance, Drain: old.Drain,
+		OnFailure: old.OnFailure, Shutdown: old.Shutdown, Host: old.Host, Falls: slices.Clone(old.Falls), Quarantine: old.Quarantine,
 	}
 	old.Name = fmt.Sprintf("%s~%d", old.Name, uint64(old.ID))
 	old.Lost, old.Presence, old.Paths = true, Left, nil
@@ -53,6 +54,10 @@ func (s *State) rejoin(index uint64, c *Command, a *Rejoin) Result {
 		if h.LastOwner == was {
 			h.LastOwner = id
 		}
+		h.replaceNode(was, id)
+	}
+	for i := range s.Nodes {
+		s.Nodes[i].OnFailure.replaceNode(was, id)
 	}
 	return Result{Node: id, Entry: e}
 }

@@ -36,7 +36,16 @@ func (s *State) assign(index uint64, c *Command, a *Assign) Result {
 		return refuse(RefusedNotExtended, a.Hierarchy, n.Name)
 	case h.FailedOn(a.Node):
 		return refuse(RefusedFailedThere, a.Hierarchy, n.Name)
+	case h.Move == nil && (s.Denies(h, h.Failover, a.Node) != Allowed || h.Asks() && h.Failover.From != a.Node):
+		return refuse(RefusedPolicy, a.Hierarchy, n.Name)
 	}
+	if f := h.Failover; f != nil && f.From != a.Node && !f.Keeps && !f.Lost && h.Move == nil {
+		h.Moves = append(h.Moves, index)
+		if over := len(h.Moves) - movesMax; over > 0 {
+			h.Moves = slices.Delete(h.Moves, 0, over)
+		}
+	}
+	h.Failover = nil
 	h.Owner, h.Generation = a.Node, a.Generation
 	h.FenceWait, h.FenceWaitGen = 0, 0
 	h.Epoch++
@@ -69,9 +78,16 @@ func (s *State) report(index uint64, c *Command, a *Report) Result {
 	switch a.Status {
 	case OutOfService:
 		h.release(ReleasedStopped, index)
+		if a.Keeps && h.Move == nil {
+			h.fallen(Failover{From: a.Node, Entry: index, Keeps: true})
+		}
 		h.settleResources(OutOfService, a.Resources...)
 	case Failed:
 		h.release(ReleasedStopped, index)
+		if h.Move == nil || h.Move.To != a.Node {
+			// After a switchover that failed the planner chooses freely.
+			h.fallen(Failover{From: a.Node, Entry: index, Resource: a.Resource})
+		}
 		h.mark(Failure{Node: a.Node, Resource: a.Resource, Reason: c.Reason, Entry: index})
 		for i := range h.Resources {
 			if r := &h.Resources[i]; r.Status != Failed {
@@ -146,6 +162,10 @@ func (s *State) startMove(index uint64, c *Command, a *StartMove) Result {
 	case h.FailedOn(a.To):
 		return refuse(RefusedFailedThere, a.Hierarchy, n.Name)
 	}
+	if h.Move != nil && h.Move.To != a.To && h.Owner != a.To {
+		// Two people ask for different things: the second one is told.
+		return refuse(RefusedMoving, a.Hierarchy, s.NodeName(h.Move.To))
+	}
 	if o := s.Node(h.Owner); o != nil && o.ID != a.To && o.Presence == Unmanaged {
 		// Nobody is there who could stop it: whoever asks would wait for ever.
 		return refuse(RefusedNotPresent, o.Name, o.Presence)
@@ -154,6 +174,7 @@ func (s *State) startMove(index uint64, c *Command, a *StartMove) Result {
 		h.Move = nil
 	} else {
 		h.Move = &Move{To: a.To, From: h.Owner, Entry: index}
+		h.Failover = nil // whoever asks for it there decides
 	}
 	return Result{Entry: s.tell(index, c, Entry{Kind: KindMove, Hierarchy: h.Name, Node: a.To})}
 }
@@ -177,10 +198,10 @@ func (s *State) setWant(index uint64, c *Command, a *SetWant) Result {
 		return refuse(RefusedNotFound, a.Hierarchy)
 	}
 	h.Want = a.Want
-	h.Move = nil
+	h.Move, h.Failover = nil, nil
 	if a.Want == WantInService {
 		// Asking for service is asking for another try.
-		h.Failures, h.Rounds = nil, 0
+		h.Failures, h.Rounds, h.Moves = nil, 0, nil
 	}
 	e := s.tell(index, c, Entry{Kind: KindWant, Hierarchy: h.Name})
 	if h.Owner == 0 {
@@ -196,7 +217,7 @@ func (s *State) clearFailures(index uint64, c *Command, a *ClearFailures) Result
 		return refuse(RefusedNotFound, a.Hierarchy)
 	}
 	h.Failures = slices.DeleteFunc(h.Failures, func(f Failure) bool { return a.Node == 0 || f.Node == a.Node })
-	h.Rounds = 0
+	h.Rounds, h.Moves = 0, nil
 	if h.Owner == 0 && h.Status == Failed {
 		h.Status = OutOfService
 	}

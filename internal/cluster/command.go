@@ -45,6 +45,12 @@ type Command struct {
 	StartMove       *StartMove       `json:"start_move,omitempty"`
 	CancelMove      *CancelMove      `json:"cancel_move,omitempty"`
 	SetWant         *SetWant         `json:"set_want,omitempty"`
+	Confirm         *Confirm         `json:"confirm,omitempty"`
+	Forget          *Forget          `json:"forget,omitempty"`
+	Extend          *Extend          `json:"extend,omitempty"`
+	Extended        *Extended        `json:"extended,omitempty"`
+	Unextend        *Unextend        `json:"unextend,omitempty"`
+	SetDependency   *SetDependency   `json:"set_dependency,omitempty"`
 	ClearFailures   *ClearFailures   `json:"clear_failures,omitempty"`
 	CreateHierarchy *CreateHierarchy `json:"create_hierarchy,omitempty"`
 	DeleteHierarchy *DeleteHierarchy `json:"delete_hierarchy,omitempty"`
@@ -156,7 +162,8 @@ type Member struct {
 
 // SetCluster changes what is set and leaves the rest.
 type SetCluster struct {
-	Maintenance *bool `json:"maintenance,omitempty"`
+	Maintenance *bool       `json:"maintenance,omitempty"`
+	QuorumLoss  *QuorumLoss `json:"quorum_loss,omitempty"`
 }
 
 // SetNode changes what is set and leaves the rest.
@@ -169,6 +176,10 @@ type SetNode struct {
 	Maintenance     *bool   `json:"maintenance,omitempty"`
 	API             *string `json:"api,omitempty"`
 	Drain           *bool   `json:"drain,omitempty"`
+	Host            *string `json:"host,omitempty"`
+
+	Shutdown  *Shutdown      `json:"shutdown,omitempty"`
+	OnFailure *FailureChange `json:"on_failure,omitempty"`
 }
 
 // Admit gives a boot of a node its generation. By proposing it the node states
@@ -253,6 +264,9 @@ type Report struct {
 	Resources  []ResourceStatus `json:"resources,omitempty"`
 	// Quiet: no entry in the timeline.
 	Quiet bool `json:"quiet,omitempty"`
+	// Keeps, with OutOfService: the node was shut down and has it again when it
+	// is back; it is no other's meanwhile.
+	Keeps bool `json:"keeps,omitempty"`
 }
 
 // ResourceStatus is the news of one resource.
@@ -318,6 +332,8 @@ type SetHierarchy struct {
 	Policy *Policy       `json:"policy,omitempty"`
 	Change *PolicyChange `json:"change,omitempty"`
 	Class  *Class        `json:"class,omitempty"`
+	// Seen is as in [SetResource].
+	Seen uint64 `json:"seen,omitempty"`
 }
 
 // PolicyChange changes what is set of a [Policy] and leaves the rest.
@@ -328,6 +344,10 @@ type PolicyChange struct {
 	ConfirmSeconds  *int    `json:"confirm_seconds,omitempty"`
 	ConfirmDefault  *string `json:"confirm_default,omitempty"`
 	Maintenance     *bool   `json:"maintenance,omitempty"`
+
+	FailoverBlocked *bool     `json:"failover_blocked,omitempty"`
+	Targets         *[]NodeID `json:"targets,omitempty"`
+	MovesPerHour    *int      `json:"moves_per_hour,omitempty"`
 }
 
 // CreateResource adds a resource. Parents are resources that will depend on it.
@@ -353,7 +373,11 @@ type SetResource struct {
 	Common    *Common           `json:"common,omitempty"`
 	DependsOn *[]string         `json:"depends_on,omitempty"`
 	// Maintenance suspends monitoring and recovery of this resource alone.
-	Maintenance *bool `json:"maintenance,omitempty"`
+	Maintenance *bool          `json:"maintenance,omitempty"`
+	OnFailure   *FailureChange `json:"on_failure,omitempty"`
+	// Seen, if not 0, is the hierarchy's Changed that the proposer had read: it is
+	// refused if something else was changed since.
+	Seen uint64 `json:"seen,omitempty"`
 }
 
 // Note puts an observation into the timeline.

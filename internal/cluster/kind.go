@@ -35,6 +35,11 @@ const (
 	KindAccess          Kind = "access"
 	KindHealth          Kind = "health"
 	KindDaemonRestarted Kind = "daemon restarted"
+	KindConfirmed       Kind = "confirmed"
+	KindForgotten       Kind = "forgotten"
+	KindExtending       Kind = "extending"
+	KindExtended        Kind = "extended"
+	KindUnextended      Kind = "unextended"
 )
 
 // Kinds lists all of them but [KindSilence], which is no entry of its own.

@@ -3,6 +3,7 @@ package cluster
 import (
 	"bytes"
 	"reflect"
+	"slices"
 	"testing"
 	"time"
 
@@ -34,7 +35,7 @@ func anyCommand(t *rapid.T, s *State) *Command {
 	}
 	c := &Command{ID: uint64(rapid.IntRange(0, 40).Draw(t, "id")), Reason: Because("PD0000", n)}
 	some := func() []NodeID { return rapid.SliceOfN(node, 0, 3).Draw(t, "nodes") }
-	switch rapid.IntRange(0, 24).Draw(t, "command") {
+	switch rapid.IntRange(0, 33).Draw(t, "command") {
 	case 0:
 		c.AddToken = &AddToken{Token: Token{Hash: h, ExpiresUnix: int64(g) * 10, Role: RoleNode}, NowUnix: 5}
 	case 1:
@@ -81,6 +82,37 @@ func anyCommand(t *rapid.T, s *State) *Command {
 		c.SetHierarchy = &SetHierarchy{Name: h, Nodes: some(), Class: new(SharedData)}
 	case 23:
 		c.CreateResource = &CreateResource{Hierarchy: h, Resource: Resource{Name: res.Draw(t, "resource"), Kit: "script"}, Parents: []string{res.Draw(t, "parent")}}
+	case 25:
+		c.SetCluster = &SetCluster{Maintenance: new(rapid.Bool().Draw(t, "on")), QuorumLoss: new(LossReboot)}
+	case 26:
+		to := some()
+		c.SetNode = &SetNode{Node: n, Drain: new(rapid.Bool().Draw(t, "on")), Shutdown: new(ShutdownStay), Host: new(h), OnFailure: &FailureChange{FailoverBlocked: new(g == 2), Targets: &to}}
+	case 27:
+		to := some()
+		c.SetHierarchy = &SetHierarchy{Name: h, Change: &PolicyChange{ConfirmFailover: new(g == 1), FailoverBlocked: new(g == 2), Maintenance: new(g == 3), Targets: &to, MovesPerHour: new(int(g))}}
+	case 28:
+		to := some()
+		c.SetResource = &SetResource{Hierarchy: h, Name: res.Draw(t, "resource"), Maintenance: new(g == 1), OnFailure: &FailureChange{NotifyOnly: new(g == 2), Targets: &to}}
+	case 29:
+		c.Confirm = &Confirm{Hierarchy: h, Answer: rapid.SampledFrom([]Answer{AnswerProceed, AnswerBlock}).Draw(t, "answer")}
+		if of := s.Hierarchy(h); of != nil && of.Failover != nil {
+			c.Confirm.Entry = of.Failover.Entry
+		}
+	case 30:
+		c.Forget = &Forget{Node: n, All: rapid.Bool().Draw(t, "all")}
+		if of := s.Hierarchy(h); of != nil && rapid.Bool().Draw(t, "moves") {
+			c.Forget = &Forget{Hierarchy: h, Entries: slices.Clone(of.Moves)}
+		}
+	case 31:
+		c.Extend = &Extend{Hierarchy: h, Node: n, At: int(g) - 1}
+	case 32:
+		c.Unextend = &Unextend{Hierarchy: h, Node: n}
+		if of := s.Hierarchy(h); of != nil && len(of.Extending) > 0 {
+			e := of.Extending[0]
+			c.Unextend, c.Extended = nil, &Extended{Hierarchy: h, Node: e.Node, Entry: e.Entry, OK: rapid.Bool().Draw(t, "ok"), Seen: of.Changed}
+		}
+	case 33:
+		c.SetDependency = &SetDependency{Hierarchy: h, Parent: res.Draw(t, "parent"), Child: res.Draw(t, "child"), On: rapid.Bool().Draw(t, "on")}
 	case 24:
 		c.DeleteResource = &DeleteResource{Hierarchy: h, Name: res.Draw(t, "resource")}
 	}

@@ -43,6 +43,9 @@ type State struct {
 	// Maintenance reports whether nothing is started, moved, recovered or
 	// monitored anywhere. Leases and votes go on.
 	Maintenance bool `json:"maintenance,omitempty"`
+	// QuorumLoss is what a node with services does to itself when its lease ends;
+	// empty: [LossOutOfService].
+	QuorumLoss QuorumLoss `json:"quorum_loss,omitempty"`
 
 	NextID      NodeID      `json:"next_id"`
 	Nodes       []Node      `json:"nodes"`
@@ -131,6 +134,20 @@ type Node struct {
 	Storage *Storage `json:"storage,omitempty"`
 	// Health is what is wrong with its machine, as it says itself.
 	Health []HealthMark `json:"health,omitempty"`
+	// OnFailure is what failures here lead to.
+	OnFailure FailurePolicy `json:"on_failure,omitzero"`
+	// Shutdown is what becomes of services when this node is shut down; empty:
+	// [ShutdownMove].
+	Shutdown Shutdown `json:"shutdown,omitempty"`
+	// Host is the machine under a virtual one, as its hypervisor says or a
+	// person; empty: not known.
+	Host string `json:"host,omitempty"`
+	// Falls are the timeline entries of the ends of this node that nobody asked
+	// for, of the last hour, oldest first.
+	Falls []uint64 `json:"falls,omitempty"`
+	// Quarantine is the entry of the fall that was one too many: the node takes
+	// something over only when nobody else can. 0: it isn't in quarantine.
+	Quarantine uint64 `json:"quarantine,omitempty"`
 }
 
 // Path is a node's end of a comm path. The ends of two nodes with the same
@@ -247,6 +264,17 @@ type Hierarchy struct {
 	Rounds int `json:"rounds,omitempty"`
 	// Since is the timeline entry that led to the present status.
 	Since uint64 `json:"since,omitempty"`
+	// Failover is set while it has no owner because its last one was lost, could
+	// not keep it, or was shut down and keeps it for itself.
+	Failover *Failover `json:"failover,omitempty"`
+	// Moves are the timeline entries of the failovers of the last hour, oldest
+	// first.
+	Moves []uint64 `json:"moves,omitempty"`
+	// Extending are nodes that are being looked at before it is extended to them.
+	Extending []Extension `json:"extending,omitempty"`
+	// Changed is the raft index of the last change of its settings, resources or
+	// nodes.
+	Changed uint64 `json:"changed,omitempty"`
 }
 
 // Release says how the last owner let go.
@@ -275,6 +303,14 @@ type Policy struct {
 	ConfirmFailover bool   `json:"confirm_failover,omitempty"`
 	ConfirmSeconds  int    `json:"confirm_seconds,omitempty"`
 	ConfirmDefault  string `json:"confirm_default,omitempty"`
+	// FailoverBlocked: it is tried again on its node and goes to no other by
+	// itself.
+	FailoverBlocked bool `json:"failover_blocked,omitempty"`
+	// Targets are the nodes to which it may fail over; empty: all of its nodes.
+	Targets []NodeID `json:"targets,omitempty"`
+	// MovesPerHour bounds failovers within an hour; 0: [MovesPerHourDefault],
+	// negative: no bound.
+	MovesPerHour int `json:"moves_per_hour,omitempty"`
 	// Maintenance: monitoring, starts, moves and recoveries are suspended.
 	Maintenance bool `json:"maintenance,omitempty"`
 }
@@ -294,6 +330,8 @@ type Resource struct {
 	// Maintenance: it isn't monitored, and its failures lead to nothing. It is
 	// still started and stopped with its hierarchy.
 	Maintenance bool `json:"maintenance,omitempty"`
+	// OnFailure is what its failures lead to.
+	OnFailure FailurePolicy `json:"on_failure,omitzero"`
 }
 
 // Common are the settings that every resource has. Zero durations mean the

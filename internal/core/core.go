@@ -37,6 +37,8 @@ type Config struct {
 	Disk Disk
 	// Software is the version to announce.
 	Software string
+	// Pace is the planner's long waits; the zero value is the default.
+	Pace decide.Pace
 	// Broken removes a rule, for negative controls only.
 	Broken arbiter.Broken
 }
@@ -57,6 +59,7 @@ type Core struct {
 	session string
 	soft    string
 	broken  arbiter.Broken
+	pace    decide.Pace
 	rand    *rand.Rand
 	life    uint64 // of this process, random
 
@@ -94,6 +97,7 @@ type Core struct {
 	manageAt     time.Duration // Mono when to ask for that again
 	leaving      bool
 	moveFirst    bool
+	keepsAll     bool
 	departed     bool
 	resetting    bool
 	admitAt      time.Duration // Mono when to ask for admission (again)
@@ -117,7 +121,7 @@ type peer struct {
 // this node's.
 func New(now cluster.Instant, cfg Config) (*Core, error) {
 	c := &Core{
-		self: cfg.Self, role: cfg.Role, session: cfg.Session, soft: cfg.Software, broken: cfg.Broken, unmanage: cfg.Unmanaged,
+		self: cfg.Self, role: cfg.Role, session: cfg.Session, soft: cfg.Software, broken: cfg.Broken, pace: cfg.Pace, unmanage: cfg.Unmanaged,
 		rand:  rand.New(rand.NewPCG(cfg.Seed, uint64(cfg.Self))),
 		peers: make(map[cluster.NodeID]*peer),
 		last:  now.Mono, nextBeat: now.Mono, leaderSeen: now.Mono,
@@ -211,7 +215,7 @@ func (c *Core) Step(now cluster.Instant, ev Event) Effects {
 		c.served = false
 		c.exec.Lease(now, false)
 	case Shutdown:
-		c.leaving, c.moveFirst = true, e.Move
+		c.leaving, c.moveFirst, c.keepsAll = true, e.Move, e.Keep
 	case StorageDone:
 		c.storageDone(now, e)
 	case Manage:

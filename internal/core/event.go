@@ -68,8 +68,9 @@ type Doubt struct{}
 
 // Shutdown asks for a clean stop. Move says whether the hierarchies should be
 // moved to other nodes first; otherwise they are stopped here and not started
-// elsewhere by surprise.
-type Shutdown struct{ Move bool }
+// elsewhere by surprise. With Keep they start here again when the node is back;
+// with neither they stay out of service.
+type Shutdown struct{ Move, Keep bool }
 
 // Manage ends or begins the unmanaged state of this node. It must not end before
 // the guardian holds the deadlines of a living lease again.

@@ -92,7 +92,9 @@ func (c *Core) leave(now cluster.Instant) {
 		if now.Mono < c.leaveAt {
 			continue
 		}
-		if to := c.refuge(now, h); to != 0 && c.moveFirst {
+		if c.keepsAll {
+			c.exec.Leave(h.Name, true)
+		} else if to := c.refuge(now, h); to != 0 && c.moveFirst {
 			if h.Move == nil {
 				c.inside(now, cluster.Command{StartMove: &cluster.StartMove{Hierarchy: h.Name, To: to},
 					Reason: cluster.Because(ReasonLeaving, me.Name)})
@@ -100,7 +102,7 @@ func (c *Core) leave(now cluster.Instant) {
 		} else if c.moveFirst {
 			// Nobody asked for it to be out of service: after a restart of all
 			// machines it comes back by itself.
-			c.exec.Leave(h.Name)
+			c.exec.Leave(h.Name, false)
 		} else if h.Want == cluster.WantInService {
 			c.inside(now, cluster.Command{SetWant: &cluster.SetWant{Hierarchy: h.Name, Want: cluster.WantOutOfService},
 				Reason: cluster.Because(ReasonLeaving, me.Name)})

@@ -47,7 +47,7 @@ func (c *Core) doLead(now cluster.Instant) {
 	}
 	if c.lead == nil || c.lead.term != c.raft.term {
 		c.lead = &leadership{
-			term: c.raft.term, planner: decide.NewPlanner(c.self),
+			term: c.raft.term, planner: decide.NewPlannerAt(c.self, c.pace),
 			evictor: arbiter.NewEvictor(c.self, c.broken), settleAt: cluster.Never,
 		}
 	}

@@ -114,6 +114,9 @@ func (a *acts) do(ctx context.Context, act decide.Action) decide.Result {
 	case decide.Kill:
 		return a.kill(ctx, act)
 	}
+	if act.Act == decide.Validate {
+		return a.validate(ctx, act)
+	}
 	u, err := a.use(act.Hierarchy, act.Spec)
 	if err != nil {
 		return outcome(ctx, err)
@@ -146,6 +149,21 @@ func (a *acts) do(ctx context.Context, act decide.Action) decide.Result {
 		return decide.Result{Outcome: decide.Succeeded, Health: h.Status, Reason: h.Reason}
 	}
 	return decide.Result{Outcome: decide.Unsupported}
+}
+
+// validate asks a kit whether the resource could be brought in service here. The
+// agent is its own, because the resource isn't this node's.
+func (a *acts) validate(ctx context.Context, act decide.Action) decide.Result {
+	k, err := a.kits.Find(act.Spec.Kit)
+	if err != nil {
+		return outcome(ctx, err)
+	}
+	agent, err := a.host.Open(k, act.Hierarchy, act.Spec.Name, act.Spec.Settings)
+	if err != nil {
+		return outcome(ctx, err)
+	}
+	defer agent.Close()
+	return outcome(ctx, agent.Validate(ctx))
 }
 
 // outcome turns an error into a result. An error after the deadline says

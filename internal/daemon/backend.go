@@ -197,7 +197,7 @@ func (d *Daemon) Stop(ctx context.Context, how api.StopMode) error {
 	}
 	d.changed.wake()
 	if how != api.StopKeep || d.cfg.Guard == nil {
-		d.post(core.Shutdown{Move: how == api.StopMove})
+		d.post(core.Shutdown{Move: how == api.StopMove, Keep: how == api.StopStay})
 		return d.awaitDeparture(ctx)
 	}
 	d.post(core.Manage{Unmanaged: true})
@@ -282,7 +282,7 @@ func (d *Daemon) stopOnSignal(signal context.Context) {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(signal), core.LeaveDeadline)
 	defer cancel()
-	if err := d.Stop(ctx, api.StopMove); err != nil && !message.Has(err, message.Stopping) {
+	if err := d.Stop(ctx, api.StopAsSet(d.State(), d.id.Node)); err != nil && !message.Has(err, message.Stopping) {
 		d.log.Error("stop", "err", err)
 		d.end(errDeparted)
 	}

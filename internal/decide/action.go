@@ -29,6 +29,9 @@ const (
 	// at the end of the lease. It may be asked for again. Unguard ends it.
 	Guard   Act = "guard"
 	Unguard Act = "unguard"
+	// Validate finds out whether a resource that doesn't run here could, and
+	// changes nothing.
+	Validate Act = "validate"
 )
 
 // Action is to be carried out beside the loop. Its result comes back by

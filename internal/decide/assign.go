@@ -32,6 +32,8 @@ func becauseAssigned(s *cluster.State, h *cluster.Hierarchy, name string, to clu
 		return cluster.Because(message.AssignedBySwitchover, h.Name, s.NodeName(h.Move.From), name)
 	case h.LastOwner == 0:
 		return cluster.Because(message.AssignedFirst, h.Name, name)
+	case h.LastOwner == to && (h.Released == cluster.ReleasedEvicted || h.Released == cluster.ReleasedReboot):
+		return cluster.Because(message.AssignedOnReturn, h.Name, name)
 	case h.Released == cluster.ReleasedEvicted:
 		return cluster.Because(message.AssignedAfterEviction, h.Name, from, name)
 	case h.Released == cluster.ReleasedFenced:

@@ -13,18 +13,28 @@ type Candidate struct {
 	Eligible bool
 	// Marked reports whether its failure mark is all that speaks against it.
 	Marked bool
+	// Denied reports whether a policy is all that speaks against it.
+	Denied bool
 	// Reason says why it is eligible or not.
 	Reason cluster.Reason
-
-	unready bool
+	// Rank orders eligible ones before the order of the hierarchy does: 0, then
+	// those that say they are not ready, then those in quarantine.
+	Rank int
 }
+
+// The ranks of candidates.
+const (
+	rankReady = iota
+	rankUnready
+	rankQuarantined
+)
 
 // Candidates judges the nodes of a hierarchy in their order, as seen by node
 // self. It is what status and why show, and what the planner decides by.
 func Candidates(s *cluster.State, h *cluster.Hierarchy, self cluster.NodeID, views []View) []Candidate {
 	all := make([]Candidate, 0, len(h.Nodes))
 	for _, id := range h.Nodes {
-		all = append(all, judge(s, h, id, self, viewOf(views, id)))
+		all = append(all, judge(s, h, id, self, views))
 	}
 	return all
 }
@@ -36,8 +46,8 @@ func viewOf(views []View, id cluster.NodeID) View {
 	return View{Node: id}
 }
 
-func judge(s *cluster.State, h *cluster.Hierarchy, id, self cluster.NodeID, v View) Candidate {
-	c := Candidate{Node: id}
+func judge(s *cluster.State, h *cluster.Hierarchy, id, self cluster.NodeID, views []View) Candidate {
+	c, v := Candidate{Node: id}, viewOf(views, id)
 	against := func(code string, args ...any) Candidate {
 		c.Reason = cluster.Because(code, args...)
 		return c
@@ -72,6 +82,10 @@ func judge(s *cluster.State, h *cluster.Hierarchy, id, self cluster.NodeID, v Vi
 	if id != self && !v.Reachable {
 		return against(message.NodeNotHeard, n.Name)
 	}
+	if why := denied(s, h, id, self, views); why.Code != "" {
+		c.Reason, c.Denied = why, true
+		return c
+	}
 	for i := range h.Failures {
 		if h.Failures[i].Node == id {
 			c.Marked = true
@@ -79,8 +93,12 @@ func judge(s *cluster.State, h *cluster.Hierarchy, id, self cluster.NodeID, v Vi
 		}
 	}
 	c.Eligible = true
+	if n.Quarantine != 0 {
+		c.Rank = rankQuarantined
+		return against(message.NodeQuarantined, n.Name)
+	}
 	if v.Readiness == NotReady {
-		c.unready = true
+		c.Rank = rankUnready
 		return against(message.NodeNotReady, n.Name)
 	}
 	return against(message.NodeEligible, n.Name)
@@ -94,29 +112,26 @@ func onlyMarked(all []Candidate) bool {
 	return slices.ContainsFunc(all, func(c Candidate) bool { return c.Marked })
 }
 
-// choose prefers the target of a switchover, then the hierarchy's order; nodes
-// that say they are not ready come last.
+// choose prefers the target of a switchover, then the rank, then the hierarchy's
+// order.
 func choose(h *cluster.Hierarchy, all []Candidate) cluster.NodeID {
 	if h.Move != nil && eligible(all, h.Move.To) {
 		return h.Move.To
 	}
-	var last cluster.NodeID
+	best := Candidate{Rank: rankQuarantined + 1}
 	for _, c := range all {
-		switch {
-		case c.Eligible && !c.unready:
-			return c.Node
-		case c.Eligible && last == 0:
-			last = c.Node
+		if c.Eligible && c.Rank < best.Rank {
+			best = c
 		}
 	}
-	return last
+	return best.Node
 }
 
 // ruledOut is the evidence: what spoke against each node that was not chosen.
 func (p *Planner) ruledOut(all []Candidate, chosen cluster.NodeID) []cluster.Evidence {
 	var out []cluster.Evidence
 	for _, c := range all {
-		if c.Node != chosen && (!c.Eligible || c.unready) {
+		if c.Node != chosen && (!c.Eligible || c.Rank > rankReady) {
 			out = append(out, cluster.Evidence{Node: p.self, Reason: c.Reason})
 		}
 	}

@@ -145,7 +145,7 @@ func (x *Executor) fail(now time.Duration, r *run, res *resource, cause cluster.
 	c := res.common()
 	name := res.spec.Name
 	switch {
-	case r.policy.NotifyOnly || r.unwatched || res.want.Maintenance:
+	case r.unwatched || res.want.Maintenance || x.notifyOnly(r, res):
 		res.stage = sick
 		res.why = cluster.Because(message.KeptByPolicy, name, x.name(), words(cause))
 		x.scheduleLight(now, res)
@@ -183,4 +183,10 @@ func (x *Executor) fail(now time.Duration, r *run, res *resource, cause cluster.
 		res.stage = up // in whatever state: it is stopped after its parents
 	}
 	r.markRestart(res, r.up)
+}
+
+// notifyOnly reports whether failures of the resource are only reported.
+func (x *Executor) notifyOnly(r *run, res *resource) bool {
+	h := x.state.Hierarchy(r.name)
+	return h != nil && x.state.NotifyOnly(h, &res.want, x.self)
 }

@@ -1,6 +1,7 @@
 package decide
 
 import (
+	"slices"
 	"time"
 
 	"github.com/perdure-ha/perdure/internal/cluster"
@@ -16,7 +17,7 @@ func (p *Planner) drain(now time.Duration, s *cluster.State, h *cluster.Hierarch
 	owner := s.NodeName(h.Owner)
 	all := Candidates(s, h, p.self, p.views)
 	to := choose(h, all)
-	if to == 0 {
+	if to == 0 || slices.ContainsFunc(all, func(c Candidate) bool { return c.Node == to && c.Rank == rankQuarantined }) {
 		p.say(now, s, h, m, cluster.Because(message.DrainWaits, h.Name, owner), p.ruledOut(all, h.Owner))
 		return
 	}

@@ -30,9 +30,11 @@ type Executor struct {
 	found    []Running
 
 	runs []*run // sorted by name
+	// looks are the extensions to this node that are being looked into.
+	looks []*look
 	// leaves are the hierarchies that this node gives up because it is being
 	// stopped, see [Executor.Leave].
-	leaves map[string]bool
+	leaves map[string]leaving
 	lastID uint64
 	dirty  bool
 	now    time.Duration // of the present Step
@@ -89,20 +91,33 @@ func (x *Executor) Adopt(now cluster.Instant, found []Running) {
 // Reset tells that the guardian has stopped everything on this node and begun a
 // new session: there is nothing to look after, and nothing to inherit.
 func (x *Executor) Reset(cluster.Instant) {
-	x.runs, x.found, x.inherit, x.dirty = nil, nil, false, true
+	x.runs, x.looks, x.found, x.inherit, x.dirty = nil, nil, nil, false, true
 }
 
+// leaving is how a hierarchy is given up by a node that is being stopped.
+type leaving uint8
+
+const (
+	leaveNot leaving = iota
+	leaveFree
+	leaveKeeps
+)
+
 // Leave tells that this node is being stopped and that no other can take the
-// hierarchy now. It is stopped here and given up; that it is wanted in service
-// stays, so that the first node that can will have it without a person.
-func (x *Executor) Leave(hierarchy string) {
-	if x.leaves[hierarchy] {
+// hierarchy now, or (keeps) shall have it. It is stopped here and given up; that
+// it is wanted in service stays, so that the first node that can will have it
+// without a person, or this one when it is back.
+func (x *Executor) Leave(hierarchy string, keeps bool) {
+	if x.leaves[hierarchy] != leaveNot {
 		return
 	}
 	if x.leaves == nil {
-		x.leaves = make(map[string]bool)
+		x.leaves = make(map[string]leaving)
 	}
-	x.leaves[hierarchy], x.dirty = true, true
+	x.leaves[hierarchy], x.dirty = leaveFree, true
+	if keeps {
+		x.leaves[hierarchy] = leaveKeeps
+	}
 }
 
 // Clean reports whether surely nothing of any hierarchy is left on this node as
@@ -137,6 +152,7 @@ func (x *Executor) Step(now cluster.Instant) ([]Action, []cluster.Command) {
 		x.runs = slices.DeleteFunc(x.runs, func(r *run) bool { return r.finished() })
 		again = len(x.runs) < before
 	}
+	x.lookInto(now.Mono)
 	x.next = x.due()
 	return x.actions, x.commands
 }

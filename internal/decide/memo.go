@@ -17,9 +17,11 @@ type memo struct {
 	// the newest failure mark, serving from the start of unbroken service,
 	// trouble from the present reason why nobody takes it.
 	fence, marks, serving, trouble since
-	reason                         cluster.Reason
-	evidence                       []cluster.Evidence
-	noted                          bool
+	// question counts from when a person was first asked about a failover.
+	question since
+	reason   cluster.Reason
+	evidence []cluster.Evidence
+	noted    bool
 }
 
 // since is the time at which something was first seen with the same key.

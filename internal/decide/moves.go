@@ -22,7 +22,6 @@ func (p *Planner) watch(now time.Duration, s *cluster.State, h *cluster.Hierarch
 		p.settle(now, s, h, m)
 		p.drain(now, s, h, m)
 	default:
-		m.trouble.forget()
 		p.settle(now, s, h, m)
 		p.switchback(now, s, h, m)
 	}
@@ -65,7 +64,7 @@ func (p *Planner) settle(now time.Duration, s *cluster.State, h *cluster.Hierarc
 	if h.Rounds == 0 || !m.serving.set {
 		return
 	}
-	until := m.serving.at + settledAfter
+	until := m.serving.at + p.pace.Settled
 	if now < until {
 		p.wake(until)
 		return
@@ -73,33 +72,8 @@ func (p *Planner) settle(now time.Duration, s *cluster.State, h *cluster.Hierarc
 	p.propose(now, s, m,
 		proposal{what: "settled", epoch: h.Epoch},
 		cluster.Command{
-			Reason: cluster.Because(message.SettledAgain, h.Name, spell(settledAfter)),
+			Reason: cluster.Because(message.SettledAgain, h.Name, spell(p.pace.Settled)),
 			Causes: causes(s, h),
 			Retry:  &cluster.Retry{Hierarchy: h.Name, Previous: h.Epoch, Settled: true},
-		})
-}
-
-// switchback returns to the first node, by policy.
-func (p *Planner) switchback(now time.Duration, s *cluster.State, h *cluster.Hierarchy, m *memo) {
-	if !h.Policy.Switchback || s.Unwatched(h, h.Owner) || len(h.Nodes) == 0 || h.Nodes[0] == h.Owner || !m.serving.set ||
-		h.Want != cluster.WantInService {
-		return
-	}
-	first := judge(s, h, h.Nodes[0], p.self, viewOf(p.views, h.Nodes[0]))
-	if !first.Eligible || first.unready {
-		return
-	}
-	until := m.serving.at + switchbackAfter
-	if now < until {
-		p.wake(until)
-		return
-	}
-	p.propose(now, s, m,
-		proposal{what: "switchback", epoch: h.Epoch, node: first.Node},
-		cluster.Command{
-			Reason:    cluster.Because(message.SwitchbackStarts, h.Name, s.NodeName(h.Owner), s.NodeName(first.Node)),
-			Causes:    causes(s, h),
-			Evidence:  []cluster.Evidence{{Node: p.self, Reason: first.Reason}},
-			StartMove: &cluster.StartMove{Hierarchy: h.Name, To: first.Node},
 		})
 }

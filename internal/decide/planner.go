@@ -15,12 +15,6 @@ const (
 	// every round from backoffFirst to backoffMax.
 	backoffFirst = 5 * time.Second
 	backoffMax   = 5 * time.Minute
-	// settledAfter is how long it must be in service for the rounds to be
-	// forgotten.
-	settledAfter = 10 * time.Minute
-	// switchbackAfter is how long it must be in service elsewhere before it
-	// returns by itself, so that two nodes don't throw it to and fro.
-	switchbackAfter = time.Minute
 )
 
 // Readiness is what a node says of its fitness to take something over.
@@ -55,13 +49,18 @@ type Planner struct {
 	views   []View
 
 	memos []*memo
+	past  past
+	pace  Pace
 	next  time.Duration
 	out   []cluster.Command
 }
 
 // NewPlanner makes the planner of a node that has just become leader.
-func NewPlanner(self cluster.NodeID) *Planner {
-	return &Planner{self: self, next: cluster.Never}
+func NewPlanner(self cluster.NodeID) *Planner { return NewPlannerAt(self, Pace{}) }
+
+// NewPlannerAt makes one whose long waits are others.
+func NewPlannerAt(self cluster.NodeID, pace Pace) *Planner {
+	return &Planner{self: self, pace: pace.filled(), next: cluster.Never}
 }
 
 // Next is the Mono time at which Step wants to be called even if neither state
@@ -81,6 +80,7 @@ func (p *Planner) Step(now cluster.Instant, s *cluster.State, views []View) []cl
 	p.views = append(p.views[:0], views...)
 	p.next, p.out = cluster.Never, nil
 	p.forgetDeleted(s)
+	p.forgetPast(now.Mono, s)
 	for i := range s.Hierarchies {
 		h := &s.Hierarchies[i]
 		p.plan(now.Mono, s, h, p.memoOf(h.Name))
@@ -143,6 +143,13 @@ func (p *Planner) place(now time.Duration, s *cluster.State, h *cluster.Hierarch
 		return
 	}
 	to := choose(h, all)
+	if f := h.Failover; f != nil && to != 0 && to != f.From && h.Asks() {
+		if !eligible(all, f.From) {
+			p.ask(now, s, h, m, to)
+			return
+		}
+		to = f.From // it is back, and needs nobody's word
+	}
 	switch {
 	case to == 0 && onlyMarked(all):
 		p.backOff(now, s, h, m, all)

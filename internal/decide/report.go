@@ -63,6 +63,7 @@ func (x *Executor) report(now time.Duration, r *run) {
 		Report: &cluster.Report{
 			Hierarchy: r.name, Node: x.self, Generation: r.gen, Epoch: r.epoch,
 			Status: want.status, Resource: want.resource, Resources: want.resources, Quiet: quiet,
+			Keeps: r.keeps && want.status == cluster.OutOfService,
 		},
 	}
 	if !quiet {

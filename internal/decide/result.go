@@ -13,6 +13,9 @@ func (x *Executor) Done(now cluster.Instant, result Result) {
 	if result.Action == 0 || x.state == nil {
 		return
 	}
+	if x.looked(result) {
+		return
+	}
 	for _, r := range x.runs {
 		if r.act.id == result.Action {
 			x.dirty = true
@@ -243,6 +246,11 @@ func (x *Executor) due() time.Duration {
 		next = x.markSent + x.resend()
 	}
 	paused := x.paused()
+	for _, l := range x.looks {
+		if x.gen != 0 && x.lease {
+			next = min(next, l.due())
+		}
+	}
 	for _, r := range x.runs {
 		if !r.lost {
 			next = min(next, r.reportAt)

@@ -40,6 +40,8 @@ type run struct {
 	// gap: supervision was interrupted; everything is doubtful.
 	gap    bool
 	policy cluster.Policy
+	// keeps: the node is shut down, and has it again when it is back.
+	keeps bool
 	// unwatched: in maintenance, by itself or with its node or the cluster.
 	unwatched bool
 
@@ -194,7 +196,10 @@ func (r *run) aim(x *Executor, h *cluster.Hierarchy) {
 	case h.Move != nil && h.Move.To != x.self && !x.state.Suspended(h):
 		r.causes = append(r.causes, h.Move.Entry)
 		r.goDown(cluster.OutOfService, "", cluster.Because(message.StoppingForSwitchover, h.Name, x.name(), x.state.NodeName(h.Move.To)))
-	case x.leaves[h.Name]:
+	case x.leaves[h.Name] == leaveKeeps:
+		r.keeps = true
+		r.goDown(cluster.OutOfService, "", cluster.Because(message.StoppingForShutdown, h.Name, x.name()))
+	case x.leaves[h.Name] == leaveFree:
 		r.goDown(cluster.OutOfService, "", cluster.Because(message.StoppingForLeave, h.Name, x.name()))
 	}
 }

@@ -80,8 +80,37 @@ func (th *theatre) do(t *testing.T, line string) {
 		on := arg(2) == "on"
 		h, r, _ := strings.Cut(arg(1), "/")
 		th.apply(cluster.Command{SetResource: &cluster.SetResource{Hierarchy: h, Name: r, Maintenance: &on}})
+	case "confirm": // confirm web block
+		h := th.s.Hierarchy(arg(1))
+		entry := uint64(0)
+		if h.Failover != nil {
+			entry = h.Failover.Entry
+		}
+		th.apply(cluster.Command{Confirm: &cluster.Confirm{Hierarchy: h.Name, Entry: entry, Answer: cluster.Answer(arg(2))}})
+	case "on-failure": // on-failure a notify, on-failure web/nginx blocked to:b
+		th.onFailure(t, arg(1), f[2:])
+	case "host": // host a esx1
+		host := arg(2)
+		th.apply(cluster.Command{SetNode: &cluster.SetNode{Node: th.id(t, arg(1)), Host: &host}})
+	case "leaves": // leaves a web keeps: the node is shut down
+		th.actors[th.id(t, arg(1))].x.Leave(arg(2), len(f) > 3)
+	case "extend": // extend web c 0
+		at := -1
+		if len(f) > 3 {
+			fmt.Sscan(arg(3), &at)
+		}
+		th.apply(cluster.Command{Extend: &cluster.Extend{Hierarchy: arg(1), Node: th.id(t, arg(2)), At: at}})
+	case "unextend":
+		th.apply(cluster.Command{Unextend: &cluster.Unextend{Hierarchy: arg(1), Node: th.id(t, arg(2))}})
+	case "depend": // depend web/nginx ip off
+		h, r, _ := strings.Cut(arg(1), "/")
+		th.apply(cluster.Command{SetDependency: &cluster.SetDependency{Hierarchy: h, Parent: r, Child: arg(2), On: arg(3) == "on"}})
+	case "clear-node":
+		th.apply(cluster.Command{Forget: &cluster.Forget{Node: th.id(t, arg(1)), All: true}})
+	case "nodes": // the nodes as the state has them
+		th.nodes()
 	case "policy": // policy web switchback
-		th.apply(cluster.Command{SetHierarchy: &cluster.SetHierarchy{Name: arg(1), Policy: policy(f[2:])}})
+		th.apply(cluster.Command{SetHierarchy: &cluster.SetHierarchy{Name: arg(1), Policy: th.policy(t, f[2:])}})
 	case "want": // want web out
 		w := cluster.WantInService
 		if arg(2) == "out" {
@@ -139,6 +168,49 @@ func (th *theatre) do(t *testing.T, line string) {
 	}
 }
 
+func (th *theatre) ids(t *testing.T, names string) []cluster.NodeID {
+	var out []cluster.NodeID
+	for _, n := range strings.Split(names, ",") {
+		out = append(out, th.id(t, n))
+	}
+	return out
+}
+
+// onFailure sets what failures of a node or resource lead to, and nothing else.
+func (th *theatre) onFailure(t *testing.T, of string, words []string) {
+	no, none := false, []cluster.NodeID{}
+	c := &cluster.FailureChange{NotifyOnly: &no, FailoverBlocked: new(bool), Targets: &none}
+	for _, w := range words {
+		w, v, _ := strings.Cut(w, ":")
+		switch w {
+		case "notify":
+			yes := true
+			c.NotifyOnly = &yes
+		case "blocked":
+			*c.FailoverBlocked = true
+		case "to":
+			to := th.ids(t, v)
+			c.Targets = &to
+		}
+	}
+	if h, r, ok := strings.Cut(of, "/"); ok {
+		th.apply(cluster.Command{SetResource: &cluster.SetResource{Hierarchy: h, Name: r, OnFailure: c}})
+		return
+	}
+	th.apply(cluster.Command{SetNode: &cluster.SetNode{Node: th.id(t, of), OnFailure: c}})
+}
+
+func (th *theatre) nodes() {
+	for i := range th.s.Nodes {
+		n := &th.s.Nodes[i]
+		line := fmt.Sprintf("%s: %s, lost %d times", n.Name, n.Presence, len(n.Falls))
+		if n.Quarantine != 0 {
+			line += ", in quarantine"
+		}
+		th.printf("%s", line)
+	}
+}
+
 func until(now, t time.Duration) string {
 	if t == cluster.Never {
 		return "never"
@@ -156,10 +228,22 @@ func resourceOf(s string) cluster.Resource {
 	return r
 }
 
-func policy(words []string) *cluster.Policy {
+func (th *theatre) policy(t *testing.T, words []string) *cluster.Policy {
 	p := &cluster.Policy{}
 	for _, w := range words {
+		w, v, _ := strings.Cut(w, ":")
 		switch w {
+		case "confirm": // confirm:60:block
+			p.ConfirmFailover = true
+			n, answer, _ := strings.Cut(v, ":")
+			fmt.Sscan(n, &p.ConfirmSeconds)
+			p.ConfirmDefault = answer
+		case "blocked":
+			p.FailoverBlocked = true
+		case "to":
+			p.Targets = th.ids(t, v)
+		case "moves":
+			fmt.Sscan(v, &p.MovesPerHour)
 		case "switchback":
 			p.Switchback = true
 		case "notify":
@@ -184,7 +268,7 @@ func (th *theatre) hierarchy(t *testing.T, f []string) {
 		case part == "class":
 			c.Class = cluster.Class(w)
 		case part == "policy":
-			c.Policy = *policy([]string{w})
+			c.Policy = *th.policy(t, []string{w})
 		default:
 			c.Resources = append(c.Resources, resourceOf(w))
 		}

@@ -166,6 +166,14 @@ func describe(s *cluster.State, c *cluster.Command) string {
 		return fmt.Sprintf("move %s to %s", c.StartMove.Hierarchy, s.NodeName(c.StartMove.To))
 	case c.CancelMove != nil:
 		return fmt.Sprintf("cancel the move of %s", c.CancelMove.Hierarchy)
+	case c.Confirm != nil:
+		return fmt.Sprintf("answer for %s: %s", c.Confirm.Hierarchy, c.Confirm.Answer)
+	case c.Extended != nil:
+		return fmt.Sprintf("extended %s to %s: %v", c.Extended.Hierarchy, s.NodeName(c.Extended.Node), c.Extended.OK)
+	case c.Forget != nil && c.Forget.Node != 0:
+		return fmt.Sprintf("forget %d falls of %s, end its quarantine: %v", len(c.Forget.Entries), s.NodeName(c.Forget.Node), c.Forget.Release != 0)
+	case c.Forget != nil:
+		return fmt.Sprintf("forget %d moves of %s", len(c.Forget.Entries), c.Forget.Hierarchy)
 	case c.Fenced != nil:
 		return fmt.Sprintf("fenced %s by %s", s.NodeName(c.Fenced.Node), c.Fenced.How)
 	case c.Note != nil:
@@ -178,6 +186,9 @@ func describe(s *cluster.State, c *cluster.Command) string {
 		quiet := ""
 		if c.Report.Quiet {
 			quiet = " quietly"
+		}
+		if c.Report.Keeps {
+			quiet += " for its return"
 		}
 		return fmt.Sprintf("report%s %s %s (%s)", quiet, c.Report.Hierarchy, c.Report.Status, strings.Join(rs, ", "))
 	}

@@ -17,6 +17,9 @@ func (n *toyNode) perform(a Action) {
 	if a.Act == Announce {
 		return
 	}
+	if a.Act == Validate {
+		k += "?" // it is nobody's but its own
+	}
 	if a.Act == Kill && a.Resource == "" {
 		for _, other := range n.keys(a.Hierarchy) {
 			n.turn[other]++
@@ -82,6 +85,12 @@ func (n *toyNode) perform(a Action) {
 			default:
 				answer(Succeeded, cluster.InService)
 			}
+		case Validate:
+			if w.chance(10) {
+				answer(Failed, "")
+				return
+			}
+			answer(Succeeded, "")
 		case Guard, Unguard:
 			if w.chance(2) {
 				answer(Failed, "")
@@ -139,7 +148,9 @@ func (w *toyWorld) mischief() {
 	}
 	w.after(w.short(600*time.Millisecond), w.mischief)
 	n := w.nodes[w.rand.IntN(3)]
-	switch w.rand.IntN(11) {
+	switch w.rand.IntN(15) {
+	case 11, 12, 13, 14:
+		w.wish()
 	case 0, 1:
 		n.crashProcess()
 	case 2:
@@ -306,6 +317,15 @@ func (n *toyNode) restartDaemon() {
 	n.w.after(n.w.short(500*time.Millisecond), n.leaseBack)
 }
 
+// answerAll lets go on what a person has turned down.
+func (w *toyWorld) answerAll() {
+	for _, h := range []string{"db", "web"} {
+		if f := w.truth().Hierarchy(h).Failover; f != nil && f.Answer == cluster.AnswerBlock {
+			w.propose("user", cluster.Command{Reason: errToy, Confirm: &cluster.Confirm{Hierarchy: h, Entry: f.Entry, Answer: cluster.AnswerProceed}})
+		}
+	}
+}
+
 // calm ends the faults: whoever has no lease gets one, or is evicted and
 // admitted anew.
 func (w *toyWorld) calm() {
@@ -313,6 +333,17 @@ func (w *toyWorld) calm() {
 	w.stormy = false
 	w.after(10*time.Second, func() {
 		w.propose("user", cluster.Command{Reason: errToy, SetWant: &cluster.SetWant{Hierarchy: "web", Want: cluster.WantInService}})
+		off, none := false, []cluster.NodeID{}
+		w.propose("user", cluster.Command{Reason: errToy, SetCluster: &cluster.SetCluster{Maintenance: &off}})
+		for _, h := range []string{"db", "web"} {
+			w.propose("user", cluster.Command{Reason: errToy, SetHierarchy: &cluster.SetHierarchy{Name: h,
+				Change: &cluster.PolicyChange{Maintenance: &off, FailoverBlocked: &off, ConfirmFailover: &off, Targets: &none}}})
+		}
+		w.propose("user", cluster.Command{Reason: errToy, SetResource: &cluster.SetResource{Hierarchy: "web", Name: "httpd", Maintenance: &off}})
+		for _, n := range w.nodes {
+			w.propose("user", cluster.Command{Reason: errToy, SetNode: &cluster.SetNode{Node: n.id, Maintenance: &off, Drain: &off}})
+		}
+		w.after(10*time.Second, w.answerAll)
 		for _, n := range w.nodes {
 			if n.lease {
 				continue
@@ -326,4 +357,52 @@ func (w *toyWorld) calm() {
 			}
 		}
 	})
+}
+
+// wish is what administrators ask for besides service: maintenance, drains,
+// policies, answers, extensions. Each ends by itself after a while.
+func (w *toyWorld) wish() {
+	on, off := true, false
+	n := w.nodes[w.rand.IntN(3)].id
+	h := []string{"db", "web"}[w.rand.IntN(2)]
+	say := func(c cluster.Command) { c.Reason = errToy; w.propose("user", c) }
+	both := func(make func(on *bool) cluster.Command) {
+		say(make(&on))
+		w.after(w.short(4*time.Second), func() { say(make(&off)) })
+	}
+	switch w.rand.IntN(10) {
+	case 0:
+		both(func(on *bool) cluster.Command {
+			return cluster.Command{SetCluster: &cluster.SetCluster{Maintenance: on}}
+		})
+	case 1:
+		both(func(on *bool) cluster.Command {
+			return cluster.Command{SetNode: &cluster.SetNode{Node: n, Maintenance: on}}
+		})
+	case 2, 3:
+		both(func(on *bool) cluster.Command { return cluster.Command{SetNode: &cluster.SetNode{Node: n, Drain: on}} })
+	case 4:
+		both(func(on *bool) cluster.Command {
+			return cluster.Command{SetResource: &cluster.SetResource{Hierarchy: "web", Name: "httpd", Maintenance: on}}
+		})
+	case 5:
+		both(func(on *bool) cluster.Command {
+			return cluster.Command{SetHierarchy: &cluster.SetHierarchy{Name: h, Change: &cluster.PolicyChange{ConfirmFailover: on, ConfirmSeconds: new(2)}}}
+		})
+	case 6:
+		both(func(on *bool) cluster.Command {
+			return cluster.Command{SetHierarchy: &cluster.SetHierarchy{Name: h, Change: &cluster.PolicyChange{FailoverBlocked: on}}}
+		})
+	case 7:
+		if f := w.truth().Hierarchy(h).Failover; f != nil {
+			say(cluster.Command{Confirm: &cluster.Confirm{Hierarchy: h, Entry: f.Entry, Answer: []cluster.Answer{cluster.AnswerBlock, cluster.AnswerProceed}[w.rand.IntN(2)]}})
+		}
+	case 8:
+		say(cluster.Command{Extend: &cluster.Extend{Hierarchy: "db", Node: n, At: -1}})
+		w.after(w.short(3*time.Second), func() { say(cluster.Command{Unextend: &cluster.Unextend{Hierarchy: "db", Node: n}}) })
+	case 9:
+		both(func(on *bool) cluster.Command {
+			return cluster.Command{SetHierarchy: &cluster.SetHierarchy{Name: h, Change: &cluster.PolicyChange{Maintenance: on}}}
+		})
+	}
 }

@@ -84,7 +84,11 @@ func Backoff(rounds int) time.Duration {
 }
 
 func (p *Planner) nobody(now time.Duration, s *cluster.State, h *cluster.Hierarchy, m *memo, all []Candidate) {
-	p.say(now, s, h, m, cluster.Because(message.NobodyEligible, h.Name), p.ruledOut(all, 0))
+	why := cluster.Because(message.NobodyEligible, h.Name)
+	if i := slices.IndexFunc(all, func(c Candidate) bool { return c.Denied }); i >= 0 {
+		why = all[i].Reason // a policy holds it, and says what lifts it
+	}
+	p.say(now, s, h, m, why, p.ruledOut(all, 0))
 }
 
 // say puts into the timeline why nothing is done, once for each change and not

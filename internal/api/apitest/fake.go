@@ -105,11 +105,32 @@ func (f *Fake) Propose(_ context.Context, c cluster.Command) (cluster.Result, er
 			f.react(c.SetWant.Hierarchy)
 		case c.StartMove != nil:
 			f.react(c.StartMove.Hierarchy)
+		case c.Confirm != nil:
+			f.react(c.Confirm.Hierarchy)
+		case c.Extend != nil:
+			f.look(w.State.Hierarchy(c.Extend.Hierarchy), r.Entry)
 		default:
 			f.plan()
 		}
 	}
 	return r, nil
+}
+
+// look plays a node that looks whether it could have a hierarchy: "broken" can't,
+// and "slow" never says.
+func (f *Fake) look(h *cluster.Hierarchy, entry uint64) {
+	e := h.Extending[len(h.Extending)-1]
+	name := f.world.State.NodeName(e.Node)
+	c := cluster.Command{By: name, Reason: cluster.Because("PD3242", h.Name, name),
+		Extended: &cluster.Extended{Hierarchy: h.Name, Node: e.Node, Entry: entry, OK: true, Seen: h.Changed}}
+	switch name {
+	case "slow":
+		return
+	case "broken":
+		c.Extended.OK = false
+		c.Reason = cluster.Because("PD3243", h.Name, name, "the program /opt/web is not there")
+	}
+	f.work.Go(func() { _, _ = f.Propose(context.Background(), c) })
 }
 
 // plan has the real planner look at what was changed, as a leader that hears

@@ -51,6 +51,11 @@ var japanese = map[string]string{
 	string(cluster.KindAccess):          "アクセス",
 	string(cluster.KindHealth):          "健全性",
 	string(cluster.KindDaemonRestarted): "デーモン再起動",
+	string(cluster.KindConfirmed):       "判断",
+	string(cluster.KindForgotten):       "隔離解除",
+	string(cluster.KindExtending):       "拡張前の確認",
+	string(cluster.KindExtended):        "拡張",
+	string(cluster.KindUnextended):      "縮退",
 
 	string(cluster.SelfGuarding): "自己保護",
 	string(cluster.SharedData):   "共有データ",

@@ -69,7 +69,7 @@ func (c *checker) count(h int, before, now bool) {
 // the machine runs. A frozen process serves as well: the kernel goes on
 // answering for it.
 func (n *node) serves(h int) bool {
-	return n.power && !n.halted && len(n.kits.up[h].running) >= complete && n.gate.passes(h, n.local())
+	return n.power && !n.halted && whole(n.kits.up[h].running) && n.gate.passes(h, n.local())
 }
 
 // once is invariant 1: in service on at most one node.
@@ -109,7 +109,8 @@ func (c *checker) applied(n *node) {
 	for i := len(s.Timeline) - 1; i >= 0 && s.Timeline[i].ID > c.seen; i-- {
 		e := &s.Timeline[i]
 		switch e.Kind {
-		case cluster.KindAssigned, cluster.KindEvicted, cluster.KindStatus, cluster.KindRetry, cluster.KindMoveCancelled, cluster.KindUnmanaged:
+		case cluster.KindAssigned, cluster.KindEvicted, cluster.KindStatus, cluster.KindRetry, cluster.KindMoveCancelled, cluster.KindUnmanaged,
+			cluster.KindConfirmed, cluster.KindExtended, cluster.KindForgotten:
 			if e.Reason.Code == "" {
 				c.fail("%s: entry %d (%s) without a reason", n.name, e.ID, e.Kind)
 			}
@@ -181,13 +182,13 @@ func (w *World) settled() bool {
 			return false
 		}
 		s := n.core.State()
-		if len(s.Hierarchies) != len(w.check.hnames) {
+		if len(s.Hierarchies) != len(w.check.hnames) || w.cfg.Policies && w.calm && len(w.undo(s)) > 0 {
 			return false
 		}
 		for h := range s.Hierarchies {
 			hh := &s.Hierarchies[h]
 			i := w.index(hh.Owner)
-			if !hh.Status.Serving() || i < 0 || !w.nodes[i].serves(h) || hh.Move != nil {
+			if !hh.Status.Serving() || i < 0 || !w.nodes[i].serves(h) || hh.Move != nil || !w.nodes[i].exactly(h, hh) {
 				return false
 			}
 		}

@@ -108,7 +108,7 @@ func (n *node) stop(how stopMode) {
 		n.deliver(core.Manage{Unmanaged: true})
 		n.askUnmanaged()
 	default:
-		n.deliver(core.Shutdown{Move: how == stopMove})
+		n.deliver(core.Shutdown{Move: how == stopMove, Keep: how == stopStay})
 	}
 }
 

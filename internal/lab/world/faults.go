@@ -17,6 +17,10 @@ func (w *World) fault() {
 	n := w.nodes[w.rand.IntN(len(w.nodes))]
 	m := w.nodes[w.rand.IntN(len(w.nodes))]
 	long := d/4 + w.chance(3*d)
+	if w.cfg.Policies && w.maybe(4) {
+		w.site()
+		return
+	}
 	kind := w.rand.IntN(20 + w.cfg.rare())
 	if kind >= 20 {
 		w.rareFault(kind-20, m)
@@ -112,7 +116,7 @@ func (w *World) fault() {
 				StartMove: &cluster.StartMove{Hierarchy: h, To: m.id}}})
 		}
 	case 16, 17, 18:
-		how := stopMode(1 + w.rand.IntN(3))
+		how := stopMode(1 + w.rand.IntN(4))
 		if n.core != nil {
 			w.tell("%s: asked to stop (%s)", n.name, how)
 			n.stop(how)
@@ -159,4 +163,7 @@ func (w *World) healAll() {
 		n.startAgain(false)
 	}
 	w.want()
+	if w.cfg.Policies {
+		w.takeBack()
+	}
 }

@@ -39,13 +39,10 @@ func newKits(hierarchies int) kits {
 
 func (k *kits) get(h string) *service { return k.up[int(h[1]-'1')] }
 
-// complete is the number of resources of a whole service.
-const complete = 2
-
 // set changes what runs, and tells the checker when that begins or ends a
 // service.
 func (s *service) set(n *node, running []string, specs []cluster.Resource) {
-	n.w.check.count(s.h, len(s.running) >= complete, len(running) >= complete)
+	n.w.check.count(s.h, whole(s.running), whole(running))
 	s.running, s.specs = running, specs
 }
 
@@ -89,7 +86,7 @@ func (k *kits) abandon(n *node) {
 // kill ends everything of a hierarchy, what is just being started as well.
 func (k *kits) kill(n *node, s *service) {
 	ended := s.running
-	for _, r := range []string{"address", "server"} {
+	for _, r := range []string{"address", "server", extra} {
 		s.busy[r]++
 	}
 	s.frozen = false
@@ -140,6 +137,16 @@ func (k *kits) perform(n *node, a decide.Action) {
 		}
 	}
 	done := func() { answer(decide.Succeeded, "", cluster.Reason{}) }
+	if a.Act == decide.Validate {
+		n.act(w.chance(5*time.Millisecond), func() {
+			if k.sick[a.Hierarchy+"/"+a.Resource] {
+				answer(decide.Failed, "", cluster.Because("PD9901"))
+				return
+			}
+			done()
+		})
+		return
+	}
 	s := k.get(a.Hierarchy)
 	s.busy[a.Resource]++
 	turn := s.busy[a.Resource]
@@ -149,7 +156,7 @@ func (k *kits) perform(n *node, a decide.Action) {
 		n.act(d, func() {
 			switch {
 			case s.busy[a.Resource] != turn:
-			case s.frozen && a.Resource == "server" && a.Act != decide.Kill:
+			case s.frozen && a.Resource != "address" && a.Resource != "" && a.Act != decide.Kill:
 				n.act(a.Timeout, func() { answer(decide.Unclear, cluster.Unknown, cluster.Reason{}) })
 			default:
 				do()
@@ -200,6 +207,7 @@ func (k *kits) perform(n *node, a decide.Action) {
 		if a.Resource == "" {
 			s.busy["address"]++
 			s.busy["server"]++
+			s.busy[extra]++
 			if n.guardian != nil {
 				n.guardian.step(guard.Revoke{Hierarchy: a.Hierarchy})
 			}

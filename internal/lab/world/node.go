@@ -59,6 +59,7 @@ const (
 	stopMove          // services move away first
 	stopHere          // services stop
 	stopKeep          // services run on without it
+	stopStay          // services stop, and start here again when it is back
 )
 
 // clock is a node's own, which drifts.
@@ -134,7 +135,7 @@ func (n *node) startDaemon() {
 	n.life++
 	cfg := core.Config{
 		Self: n.id, Role: n.role, Seed: n.w.rand.Uint64(),
-		Disk: n.disk.read(), Software: "sim", Broken: n.w.cfg.Broken,
+		Disk: n.disk.read(), Software: "sim", Broken: n.w.cfg.Broken, Pace: n.w.cfg.pace(),
 	}
 	n.resets, n.unmanaged, n.stopping = false, false, stopNot // it knows of no stop
 	if n.guardian != nil {

@@ -13,7 +13,7 @@ import (
 // node whose disk is lost.
 
 func (m stopMode) String() string {
-	return [...]string{"not", "services move", "services stop", "services run on"}[m]
+	return [...]string{"not", "services move", "services stop", "services run on", "services wait for it"}[m]
 }
 
 // ask gives a command to some node, as a person would. It may get lost with it.

@@ -34,6 +34,7 @@ func Random(seed uint64) Config {
 	c.Provoke = mix(seed+3)%2 == 0
 	c.Changes = mix(seed+4)%4 == 0
 	c.Lose = !c.Changes && mix(seed+5)%4 == 0
+	c.Policies = mix(seed+7)%2 == 0
 	if mix(seed+6)%4 == 0 {
 		c.Watchdog = 2 * c.Detection
 	}
@@ -81,6 +82,9 @@ func Torture(cfg Config) (r Report, err error) {
 	}
 	w.tell("in service")
 	until := w.now + 8*d
+	if cfg.Policies {
+		w.wishing()
+	}
 	if cfg.Lose {
 		w.at(w.now+w.chance(6*d), w.loseDisk)
 	}

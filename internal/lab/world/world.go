@@ -23,6 +23,9 @@ type Config struct {
 	// Provoke adds faults at the most dangerous moments; Changes adds changes of
 	// members and of the detection time.
 	Provoke, Changes bool
+	// Policies adds what administrators ask for, two of them at once, and the
+	// power loss of the whole site.
+	Policies bool
 	// Watchdog is the time-out of every node's watchdog; 0: there is none.
 	Watchdog time.Duration
 	// Lose lets one node lose its disk, so that it joins again as a new one.
