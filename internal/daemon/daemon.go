@@ -80,6 +80,8 @@ type Daemon struct {
 	vitals   atomic.Pointer[health.Vitals]
 	// idFile is held while node.json is written.
 	idFile sync.Mutex
+	// loss is what the guardian was told to do on loss of quorum; the loop's alone.
+	loss cluster.QuorumLoss
 	// watchdog is its time-out in seconds; 0: there is none.
 	watchdog int
 	// resetting reports whether this daemon has asked the guardian for a reset.
@@ -230,6 +232,9 @@ func (d *Daemon) run() error {
 	}
 	d.group.Go(d.renewLeaf)
 	d.group.Go(d.trim)
+	if d.cfg.Guard != nil {
+		d.group.Go(d.watchHost)
+	}
 	d.loop()
 	server()
 	d.close()

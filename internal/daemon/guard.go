@@ -27,6 +27,7 @@ type Guard interface {
 	Revoke(hierarchy string) error
 	Reset(ctx context.Context) (session string, err error)
 	Unmanaged(on bool) error
+	OnLoss(cluster.QuorumLoss) error
 	Events() <-chan guard.Notice
 }
 

@@ -38,6 +38,7 @@ func (d *Daemon) publish(now cluster.Instant, changed bool) {
 		}
 	}
 	d.view.Store(v)
+	d.tellLoss(v.state)
 	if d.unmanaged {
 		d.remanage(v.state)
 	}

@@ -61,6 +61,10 @@ type (
 	// DisarmWatchdog closes it with the magic character.
 	DisarmWatchdog struct{}
 
+	// HaltMachine resets the machine, or switches it off, at once and without a
+	// sync.
+	HaltMachine struct{ PowerOff bool }
+
 	// StartDaemon starts the daemon's process.
 	StartDaemon struct{}
 
@@ -90,6 +94,7 @@ func (KillHierarchy) effect()  {}
 func (ArmWatchdog) effect()    {}
 func (FeedWatchdog) effect()   {}
 func (DisarmWatchdog) effect() {}
+func (HaltMachine) effect()    {}
 func (StartDaemon) effect()    {}
 func (TellDaemon) effect()     {}
 func (Refuse) effect()         {}

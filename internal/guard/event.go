@@ -68,6 +68,10 @@ type (
 	// renewal moves them.
 	Doubt struct{ Reason cluster.Reason }
 
+	// OnLoss: what a node with services does to itself when its lease ends, as the
+	// cluster has agreed.
+	OnLoss struct{ How cluster.QuorumLoss }
+
 	// Tick: it is time; see [Machine.Next].
 	Tick struct{}
 
@@ -115,6 +119,7 @@ func (Revoke) event()       {}
 func (Reset) event()        {}
 func (Unmanaged) event()    {}
 func (Doubt) event()        {}
+func (OnLoss) event()       {}
 func (Tick) event()         {}
 func (Frozen) event()       {}
 func (Thawed) event()       {}

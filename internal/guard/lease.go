@@ -39,6 +39,7 @@ func (m *Machine) expire(now cluster.Instant) {
 	if m.alive(now) || m.unmanaged || m.knobs.dead {
 		return
 	}
+	m.lost(now)
 	if m.open {
 		m.shut()
 		m.tell(NoticeGateClosed, "", cluster.Because(message.GateDeadlinePassed))
@@ -145,6 +146,7 @@ func (m *Machine) renew(now cluster.Instant, ev Renew) {
 		m.generation = ev.Generation
 	}
 	if m.alive(now) {
+		m.halted = false
 		m.resume()
 		m.reopen(now)
 	}

@@ -59,6 +59,11 @@ type Machine struct {
 	exited   bool
 	adopted  bool // and the edge doesn't know yet
 
+	// onLoss is what this machine does to itself when its lease ends; halted
+	// reports whether it was asked to since the lease last lived.
+	onLoss cluster.QuorumLoss
+	halted bool
+
 	knobs knobs
 	out   []Effect
 }
@@ -175,6 +180,8 @@ func (m *Machine) handle(now cluster.Instant, ev Event) {
 		m.setUnmanaged(now, ev.On)
 	case Doubt:
 		m.doubtNow(ev.Reason)
+	case OnLoss:
+		m.onLoss = ev.How
 	case Frozen:
 		m.frozen(now, ev)
 	case Thawed:
@@ -210,6 +217,9 @@ func (m *Machine) Next() time.Duration {
 		if h.retrying {
 			at(h.retryAt)
 		}
+	}
+	if !m.halted && m.halts() {
+		boot(m.until)
 	}
 	if m.armed {
 		at(m.feedAt)

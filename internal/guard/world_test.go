@@ -28,6 +28,7 @@ type world struct {
 	notices []Notice
 	refused []string
 	pending []Event // results of acts
+	halts   []bool  // switched off, or reset: the machine survives it here
 
 	// what the specification says
 	generation cluster.Generation
@@ -117,6 +118,8 @@ func (w *world) do(e Effect) {
 		w.fed = w.now.Mono
 	case DisarmWatchdog:
 		w.armed = false
+	case HaltMachine:
+		w.halts = append(w.halts, e.PowerOff)
 	case StartDaemon:
 		w.daemons++
 	case TellDaemon:

@@ -163,6 +163,13 @@ func (c *Client) Volumes(on bool) error {
 	return err
 }
 
+// OnLoss says what this machine does to itself when its lease ends while it has
+// services.
+func (c *Client) OnLoss(how cluster.QuorumLoss) error {
+	_, err := c.call(packet{kind: kindOnLoss, OnLoss: how})
+	return err
+}
+
 // Doubt says that this machine may have stood still with its clock. Services
 // stand until a renewal moves the deadlines.
 func (c *Client) Doubt(why cluster.Reason) error {

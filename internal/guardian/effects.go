@@ -49,6 +49,10 @@ func (s *server) do(e guard.Effect) {
 		})
 	case guard.ArmWatchdog, guard.FeedWatchdog, guard.DisarmWatchdog:
 		s.watchdog(e)
+	case guard.HaltMachine:
+		if err := s.halt(e.PowerOff); err != nil {
+			s.tell(guard.Notice{Kind: guard.NoticeTrouble, Reason: cluster.Because(message.QuorumLossFailed, err)})
+		}
 	case guard.StartDaemon:
 		s.start()
 	case guard.TellDaemon:
@@ -184,5 +188,8 @@ func (a *acts) wait() {
 	}
 	a.group.Wait()
 }
+
+// errSharedMachine: this guardian has no machine of its own.
+var errSharedMachine = errors.New("other nodes run on this machine")
 
 var errNoGroup = fmt.Errorf("no cgroup of this node")

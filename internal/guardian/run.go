@@ -13,6 +13,7 @@ import (
 	"github.com/perdure-ha/perdure/internal/guard"
 	"github.com/perdure-ha/perdure/internal/message"
 	"github.com/perdure-ha/perdure/internal/platform/cgroup"
+	"github.com/perdure-ha/perdure/internal/platform/power"
 	"github.com/perdure-ha/perdure/internal/platform/resident"
 )
 
@@ -124,6 +125,9 @@ func prepare(ctx context.Context, c Config, weaker []cluster.Reason) (*server, e
 	}
 	s := newServer(gc, gate, openWatchdog(c, &weaker), procs, c.Log)
 	s.saved = kept
+	if c.Instance == "" {
+		s.halt = power.Halt
+	}
 	s.info.Weaker, s.info.Cleaned = weaker, clean.cleaned
 	for _, w := range weaker {
 		c.Log.Warn(message.Reason(w).String())

@@ -43,6 +43,7 @@ type server struct {
 	dogArmed bool
 	start    func() // starts the daemon
 	volumes  *volumes
+	halt     func(off bool) error
 	exit     *guard.Exit
 }
 
@@ -83,6 +84,7 @@ func newServer(c guard.Config, gate fence.Gate, dog fence.Watchdog, procs proces
 		quit:     make(chan struct{}),
 		acts:     acts{running: make(map[string]*act)},
 		start:    func() {},
+		halt:     func(bool) error { return errSharedMachine },
 	}
 }
 

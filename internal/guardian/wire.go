@@ -33,6 +33,7 @@ const (
 	kindDoubt
 	kindReset
 	kindVolumes
+	kindOnLoss
 )
 
 // From the guardian.
@@ -57,6 +58,7 @@ type packet struct {
 	Addresses  []guard.Address    `json:"addresses,omitempty"`
 	Cgroups    []string           `json:"cgroups,omitempty"`
 	On         bool               `json:"on,omitempty"`
+	OnLoss     cluster.QuorumLoss `json:"on_loss,omitempty"`
 
 	Reason cluster.Reason `json:"reason,omitzero"` // of a doubt, or of a refusal
 	State  *State         `json:"state,omitempty"`
@@ -104,7 +106,7 @@ func decode(b []byte) (packet, error) {
 // check refuses what the receiver could not handle.
 func (p packet) check() error {
 	switch p.kind {
-	case kindHello, kindAdmitted, kindRenew, kindRevoke, kindUnmanaged, kindDoubt, kindReset, kindVolumes, kindReply, kindLease:
+	case kindHello, kindAdmitted, kindRenew, kindRevoke, kindUnmanaged, kindDoubt, kindReset, kindVolumes, kindOnLoss, kindReply, kindLease:
 	case kindNotice:
 		if p.Notice == nil {
 			return errors.New("a notice without its content")
@@ -142,6 +144,8 @@ func (p packet) event() guard.Event {
 		return guard.Unmanaged{On: p.On}
 	case kindDoubt:
 		return guard.Doubt{Reason: p.Reason}
+	case kindOnLoss:
+		return guard.OnLoss{How: p.OnLoss}
 	case kindReset:
 		return guard.Reset{Session: newSession()}
 	}
