@@ -152,19 +152,15 @@ func (w *World) undo(s *cluster.State) []cluster.Command {
 	return out
 }
 
-// takeBack asks for all of that until it is so.
+// takeBack asks for all of that, again and again: a wish may be applied long
+// after it was asked for.
 func (w *World) takeBack() {
-	s := w.newest()
-	if s != nil {
+	if s := w.newest(); s != nil {
 		for _, c := range w.undo(s) {
 			w.ask(c)
 		}
 	}
-	w.after(w.cfg.Detection/2+w.chance(w.cfg.Detection/2), func() {
-		if s := w.newest(); s == nil || len(w.undo(s)) > 0 {
-			w.takeBack()
-		}
-	})
+	w.after(w.cfg.Detection/2+w.chance(w.cfg.Detection/2), w.takeBack)
 }
 
 // whole reports whether the resources of a whole service are among them.
