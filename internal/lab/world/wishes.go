@@ -33,8 +33,8 @@ func (w *World) wish() {
 	h := w.check.hnames[w.rand.IntN(len(w.check.hnames))]
 	m := w.nodes[w.rand.IntN(w.cfg.Nodes)]
 	s := w.newest()
-	if s == nil || m.id == 0 {
-		return
+	if s == nil || m.id == 0 || s.Hierarchy(h) == nil {
+		return // nobody knows the cluster: a disk was lost, and the others are off
 	}
 	on := w.maybe(60)
 	to := []cluster.NodeID{}
