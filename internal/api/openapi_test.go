@@ -25,6 +25,8 @@ var bodies = map[string]string{
 	"node-api":         `{"listen":"192.0.2.2:7443"}`,
 	"node-maintenance": `{"on":true}`,
 	"maintenance":      `{"on":true}`, "hierarchy-maintenance": `{"on":true}`, "resource-maintenance": `{"on":true}`, "node-drain": `{"on":true}`,
+	"hierarchy-confirm": `{"proceed":true}`, "hierarchy-extend": `{"node":"n2"}`, "hierarchy-unextend": `{"node":"n2"}`,
+	"resource-dependency": `{"child":"vip","on":true}`, "node-set": `{"shutdown":"stay"}`, "quorum-loss": `{"action":"reboot"}`,
 	"node-stop":      `{"mode":"keep"}`,
 	"detection-set":  `{"detection":"2s"}`,
 	"user-set":       `{"role":"operator","password":"correct horse battery"}`,

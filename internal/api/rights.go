@@ -29,8 +29,11 @@ var least = map[string]cluster.Right{
 	"switchover": cluster.Operator, "switchover-cancel": cluster.Operator, "hierarchy-clear": cluster.Operator,
 	"maintenance": cluster.Operator, "node-maintenance": cluster.Operator, "hierarchy-maintenance": cluster.Operator,
 	"resource-maintenance": cluster.Operator, "node-drain": cluster.Operator,
+	"hierarchy-confirm": cluster.Operator, "node-clear": cluster.Operator,
 
 	"hierarchy-create": cluster.Admin, "hierarchy-set": cluster.Admin, "hierarchy-delete": cluster.Admin,
+	"hierarchy-extend": cluster.Admin, "hierarchy-unextend": cluster.Admin, "resource-dependency": cluster.Admin,
+	"node-set": cluster.Admin, "quorum-loss": cluster.Admin,
 	"resource-create": cluster.Admin, "resource-set": cluster.Admin, "resource-delete": cluster.Admin,
 	"tokens": cluster.Admin, "token-create": cluster.Admin, "node-remove": cluster.Admin, "path-set": cluster.Admin,
 	"node-stop": cluster.Admin, "node-fenced": cluster.Admin, "detection-set": cluster.Admin, "node-api": cluster.Admin,

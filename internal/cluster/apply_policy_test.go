@@ -165,3 +165,30 @@ func TestQuarantine(t *testing.T) {
 		t.Errorf("falls %v", n().Falls)
 	}
 }
+
+// An empty list that was set reads from a snapshot as it was: a node that starts
+// from one must have the same state as those that applied everything (seed 38 of
+// the simulator).
+func TestEmptyListsAreNone(t *testing.T) {
+	s := threeNodes(t)
+	none := []NodeID{}
+	for _, c := range []Command{
+		{SetNode: &SetNode{Node: 1, OnFailure: &FailureChange{Targets: &none}}},
+		{SetResource: &SetResource{Hierarchy: "web", Name: "ip", OnFailure: &FailureChange{Targets: &none}}},
+		{SetHierarchy: &SetHierarchy{Name: "web", Change: &PolicyChange{Targets: &none}}},
+	} {
+		s.Apply(s.Applied+1, &c)
+		if a, b := string(s.Encode()), string(s.Clone().Encode()); a != b {
+			t.Errorf("%s: a snapshot differs:\n%s\n%s", c.Encode(), a, b)
+		}
+	}
+}
+
+// What is refused changes nothing, not even its first half.
+func TestRefusedNodeChangeIsWhole(t *testing.T) {
+	s := threeNodes(t)
+	r := s.Apply(s.Applied+1, &Command{SetNode: &SetNode{Node: 1, Drain: new(true), OnFailure: &FailureChange{Targets: &[]NodeID{99}}}})
+	if r.Refusal.Code != RefusedUnknownNode || s.Node(1).Drain {
+		t.Errorf("%v, and drain is %v", r.Refusal, s.Node(1).Drain)
+	}
+}

@@ -94,7 +94,9 @@ func (w *World) wish() {
 	case 13:
 		c.Forget = &cluster.Forget{Node: m.id, All: true}
 	}
-	w.tell("wish: %.200s", c.Encode())
+	if w.cfg.Tell != nil {
+		w.tell("wish: %.200s", c.Encode())
+	}
 	w.ask(c)
 	if w.maybe(20) {
 		w.ask(c) // another one has the same idea
