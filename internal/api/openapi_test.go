@@ -22,6 +22,7 @@ var bodies = map[string]string{
 	"resource-set":     `{"settings":{"command":"y"}}`,
 	"token-create":     `{"role":"witness","valid_seconds":60}`,
 	"path-set":         `{"paths":[{"network":"lan","address":"192.0.2.2:7400","priority":1}]}`,
+	"storage-add":      `{"kind":"file","location":"/mnt/witness"}`,
 	"node-api":         `{"listen":"192.0.2.2:7443"}`,
 	"node-maintenance": `{"on":true}`,
 	"maintenance":      `{"on":true}`, "hierarchy-maintenance": `{"on":true}`, "resource-maintenance": `{"on":true}`, "node-drain": `{"on":true}`,

@@ -36,7 +36,7 @@ var least = map[string]cluster.Right{
 	"node-set": cluster.Admin, "quorum-loss": cluster.Admin,
 	"resource-create": cluster.Admin, "resource-set": cluster.Admin, "resource-delete": cluster.Admin,
 	"tokens": cluster.Admin, "token-create": cluster.Admin, "node-remove": cluster.Admin, "path-set": cluster.Admin,
-	"node-stop": cluster.Admin, "node-fenced": cluster.Admin, "detection-set": cluster.Admin, "node-api": cluster.Admin,
+	"node-stop": cluster.Admin, "node-fenced": cluster.Admin, "detection-set": cluster.Admin, "node-api": cluster.Admin, "storage-add": cluster.Admin,
 	"limits-set": cluster.Admin, "hook-set": cluster.Admin, "hook-delete": cluster.Admin, "hook-test": cluster.Admin,
 
 	"session-create": anybody, "session-delete": cluster.Guest, "whoami": cluster.Guest, "password-set": cluster.Guest,

@@ -48,7 +48,8 @@ func Kinds() []Kind {
 		KindClusterCreated, KindNodeAdded, KindRejoined, KindNodeRemoved, KindVoter, KindAdmitted, KindEvicted,
 		KindLeft, KindUnmanaged, KindManaged, KindFenced, KindDetection, KindAssigned, KindStatus, KindRetry,
 		KindMove, KindMoveCancelled, KindWant, KindCleared, KindConfigured, KindLocalRecovery, KindResourceFailed,
-		KindPath, KindLease, KindAccess, KindHealth, KindDaemonRestarted,
+		KindPath, KindLease, KindAccess, KindHealth, KindDaemonRestarted, KindStoreTried,
+		KindConfirmed, KindForgotten, KindExtending, KindExtended, KindUnextended,
 	}
 }
 

@@ -65,9 +65,11 @@ type Hub struct {
 	news  func()
 	now   func() time.Time
 	slots chan struct{}
-	ctx   context.Context
 	end   context.CancelFunc
-	group sync.WaitGroup
+	ended <-chan struct{}
+	// within begins a call that ends with the hub, or after its time.
+	within func(time.Duration) (context.Context, context.CancelFunc)
+	group  sync.WaitGroup
 
 	mu    sync.Mutex
 	lanes map[string]*lane
@@ -83,7 +85,9 @@ type lane struct {
 // is called when a state changes, and must not block.
 func New(run func(context.Context, Job) Outcome, news func()) *Hub {
 	h := &Hub{run: run, news: news, now: time.Now, slots: make(chan struct{}, Parallel), lanes: make(map[string]*lane)}
-	h.ctx, h.end = context.WithCancel(context.Background())
+	ctx, end := context.WithCancel(context.Background())
+	h.end, h.ended = end, ctx.Done()
+	h.within = func(d time.Duration) (context.Context, context.CancelFunc) { return context.WithTimeout(ctx, d) }
 	return h
 }
 
@@ -93,11 +97,20 @@ func (h *Hub) Close() {
 	h.group.Wait()
 }
 
+func (h *Hub) over() bool {
+	select {
+	case <-h.ended:
+		return true
+	default:
+		return false
+	}
+}
+
 // Tell puts a call into the hook's queue. It never waits.
 func (h *Hub) Tell(j Job) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	if h.ctx.Err() != nil {
+	if h.over() {
 		return
 	}
 	l := h.lane(j.Hook.Name)
@@ -126,7 +139,7 @@ func (h *Hub) serve(l *lane) {
 	for {
 		select {
 		case h.slots <- struct{}{}:
-		case <-h.ctx.Done():
+		case <-h.ended:
 			return
 		}
 		ok := h.one(l)
@@ -140,7 +153,7 @@ func (h *Hub) serve(l *lane) {
 // one makes the next call of a queue and reports whether there was one.
 func (h *Hub) one(l *lane) bool {
 	h.mu.Lock()
-	if len(l.queue) == 0 || h.ctx.Err() != nil {
+	if len(l.queue) == 0 || h.over() {
 		l.busy = false
 		h.mu.Unlock()
 		return false
@@ -164,7 +177,7 @@ func (h *Hub) one(l *lane) bool {
 
 // Call calls a hook at once, beside its queue, and waits.
 func (h *Hub) Call(j Job) Last {
-	ctx, cancel := context.WithTimeout(h.ctx, j.Hook.Timeout)
+	ctx, cancel := h.within(j.Hook.Timeout)
 	defer cancel()
 	last := Last{Entry: j.Entry, Event: j.Event, At: h.now()}
 	last.Outcome = h.run(ctx, j)
