@@ -126,11 +126,11 @@ func TestFileRefuses(t *testing.T) {
 // Nodes 1 and 16 would have the same slots.
 func TestFilePlaceTaken(t *testing.T) {
 	path := aFile(t)
-	one, err := Open(at(path), anID("c", 1, "t"), 1, counted())
-	if err == nil {
+	if _, err := Open(at(path), anID("c", 1, "t"), 1, counted()); err == nil {
 		t.Fatal("another store")
 	}
-	if one, err = Open(at(path), testID, 1, counted()); err != nil {
+	one, err := Open(at(path), testID, 1, counted())
+	if err != nil {
 		t.Fatal(err)
 	}
 	defer one.Close()
