@@ -363,7 +363,8 @@ func TestNoAllocationPerFrame(t *testing.T) {
 		}
 	}
 	round()
-	if n := testing.AllocsPerRun(100, round); n > burst/8 {
+	// Package tls keeps its buffers in a pool that gives some up now and then.
+	if n := testing.AllocsPerRun(100, round); n > burst/2 {
 		t.Errorf("%v allocations for %d frames", n, burst)
 	}
 }
