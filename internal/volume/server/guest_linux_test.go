@@ -438,14 +438,18 @@ func grows(n *atomic.Int64, by int64, ended <-chan error) error {
 	from := n.Load()
 	tick := time.NewTicker(10 * time.Millisecond)
 	defer tick.Stop()
-	for end := time.Now().Add(30 * time.Second); n.Load() < from+by; {
+	last, moved := from, time.Now()
+	for n.Load() < from+by {
 		select {
 		case err := <-ended:
 			return err
 		case <-tick.C:
 		}
-		if time.Now().After(end) {
-			return fmt.Errorf("%d writes in 30 s: they are held for ever", n.Load()-from)
+		if now := n.Load(); now != last {
+			last, moved = now, time.Now()
+		}
+		if time.Since(moved) > time.Minute {
+			return fmt.Errorf("no write for a minute after %d: they are held for ever", last)
 		}
 	}
 	return nil
