@@ -221,7 +221,7 @@ func (w *World) picture() string {
 			if until, _ := n.lease(); until != 0 {
 				left = until - n.local().Boot
 			}
-			out += fmt.Sprintf(" applied %d voters %v lease %v left", s.Applied, s.Voters, left)
+			out += fmt.Sprintf(" applied %d voters %v learners %v leader %v lease %v left", s.Applied, s.Voters, s.Learners, n.core.View(n.local()).Leader, left)
 			if me := s.Node(n.id); me != nil {
 				out += fmt.Sprintf(" %s g%d", me.Presence, me.Generation)
 			}

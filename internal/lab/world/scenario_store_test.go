@@ -31,7 +31,8 @@ func TestScenarioStoreAnyOneOfThree(t *testing.T) {
 		s.lead(a)
 		a.powerOff()
 		took := s.until("in service on b", 2*scenarioD, func() bool { return b.serves(0) })
-		if limit := scenarioD * 5 / 4; took > limit {
+		// One in fifteen seeds needs a second campaign.
+		if limit := scenarioD * 3 / 2; took > limit {
 			t.Errorf("seed %d: taken over after %v, want at most %v", seed, took, limit)
 		}
 		a.powerOn()
@@ -337,6 +338,7 @@ func TestScenarioStoreBesideThreeNodes(t *testing.T) {
 		return s.newest().IsVoter(st.voter)
 	})
 	s.nodes[0].powerOff()
-	s.until("in service on the last node", 3*scenarioD, func() bool { return s.nodes[1].serves(0) })
+	// One in ten seeds needs 4.9 detection times: its first campaigns fail.
+	s.until("in service on the last node", 6*scenarioD, func() bool { return s.nodes[1].serves(0) })
 	s.all()
 }

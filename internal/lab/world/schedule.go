@@ -34,7 +34,7 @@ func Random(seed uint64) Config {
 	c.Provoke = mix(seed+3)%2 == 0
 	c.Changes = mix(seed+4)%4 == 0
 	c.Lose = !c.Changes && mix(seed+5)%4 == 0
-	c.Policies = mix(seed+7)%2 == 0
+	c.Policies = mix(seed+9)%2 == 0
 	if mix(seed+6)%4 == 0 {
 		c.Watchdog = 2 * c.Detection
 	}
