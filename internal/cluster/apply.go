@@ -170,6 +170,9 @@ func (s *State) apply(index uint64, c *Command) Result {
 	case c.DeleteKey != nil:
 		return s.deleteKey(index, c, c.DeleteKey)
 	}
+	if r, done := s.applyVolume(index, c); done {
+		return r
+	}
 	return Result{} // an empty command: used to learn that the log moves
 }
 

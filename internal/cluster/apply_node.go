@@ -108,7 +108,7 @@ func (s *State) CheckMember(m *Member) Result {
 		}
 	}
 	if m.As == AsNothing {
-		return s.ownsNothing(n)
+		return s.keepsNothing(n)
 	}
 	return Result{}
 }
@@ -121,6 +121,16 @@ func (s *State) ownsNothing(n *Node) Result {
 		}
 	}
 	return Result{}
+}
+
+// keepsNothing also refuses it to a node that has a copy of a volume.
+func (s *State) keepsNothing(n *Node) Result {
+	for i := range s.Volumes {
+		if s.Volumes[i].CopyOn(n.ID) != nil {
+			return refuse(RefusedHasCopy, n.Name, s.Volumes[i].Name)
+		}
+	}
+	return s.ownsNothing(n)
 }
 
 // member is applied together with raft's own change, which is why that can't be
@@ -144,7 +154,7 @@ func (s *State) member(index uint64, c *Command, m *Member) Result {
 		slices.Sort(s.Learners)
 	case AsNothing:
 		if n := s.Node(m.Node); n != nil {
-			res = s.ownsNothing(n)
+			res = s.keepsNothing(n)
 		}
 		if !res.Refused() {
 			kind = KindNodeRemoved
@@ -278,6 +288,7 @@ func (s *State) evict(index uint64, c *Command, a *Evict) Result {
 
 // releaseAll takes every hierarchy from a node that can't serve any more.
 func (s *State) releaseAll(id NodeID, how Release, entry uint64) {
+	s.releaseSources(id)
 	for i := range s.Hierarchies {
 		h := &s.Hierarchies[i]
 		if h.Owner != id {
@@ -327,6 +338,7 @@ func (s *State) leave(index uint64, c *Command, a *Leave) Result {
 		return r
 	}
 	n.Presence = Left
+	s.releaseSources(a.Node)
 	return Result{Entry: s.tell(index, c, Entry{Kind: KindLeft, Node: a.Node})}
 }
 

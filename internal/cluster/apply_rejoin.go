@@ -39,6 +39,11 @@ func (s *State) rejoin(index uint64, c *Command, a *Rejoin) Result {
 	s.Nodes = append(s.Nodes, n) // old is not to be used from here on
 	e := s.tell(index, c, Entry{Kind: KindRejoined, Node: id})
 	s.releaseAll(was, ReleasedReboot, e)
+	for i := range s.Volumes {
+		if cp := s.Volumes[i].CopyOn(was); cp != nil {
+			cp.Node = id // the device is still there; its superblock says what it is worth
+		}
+	}
 	for i := range s.Hierarchies {
 		h := &s.Hierarchies[i]
 		if at := slices.Index(h.Nodes, was); at >= 0 {

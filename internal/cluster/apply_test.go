@@ -109,6 +109,23 @@ func sound(t interface {
 			t.Errorf("%s has an owner and waits for fencing", h.Name)
 		}
 	}
+	for i := range s.Volumes {
+		v := &s.Volumes[i]
+		if v.Members() == 0 && !v.Unverified {
+			t.Errorf("volume %s has no in-sync copy", v.Name)
+		}
+		if v.Source == 0 {
+			continue
+		}
+		c := v.Copy(v.Source)
+		if c == nil || c.Standing != InSync {
+			t.Errorf("volume %s is served by a copy that isn't in-sync: %+v", v.Name, c)
+			continue
+		}
+		if n := s.Node(c.Node); n != nil && (n.Generation != v.SourceGeneration || n.Presence != Present && n.Presence != Unmanaged) {
+			t.Errorf("volume %s is served by generation %d of %s, which is %s in %d", v.Name, v.SourceGeneration, n.Name, n.Presence, n.Generation)
+		}
+	}
 }
 
 func threeNodes(t *testing.T) *State {

@@ -67,6 +67,21 @@ type Command struct {
 	DeleteUser      *DeleteUser      `json:"delete_user,omitempty"`
 	AddKey          *AddKey          `json:"add_key,omitempty"`
 	DeleteKey       *DeleteKey       `json:"delete_key,omitempty"`
+
+	CreateVolume   *CreateVolume   `json:"create_volume,omitempty"`
+	DeleteVolume   *DeleteVolume   `json:"delete_volume,omitempty"`
+	ExtendVolume   *ExtendVolume   `json:"extend_volume,omitempty"`
+	UnextendVolume *UnextendVolume `json:"unextend_volume,omitempty"`
+	AcquireVolume  *AcquireVolume  `json:"acquire_volume,omitempty"`
+	ReleaseVolume  *ReleaseVolume  `json:"release_volume,omitempty"`
+	AddInSync      *AddInSync      `json:"add_in_sync,omitempty"`
+	RemoveInSync   *RemoveInSync   `json:"remove_in_sync,omitempty"`
+	SuspectCopy    *SuspectCopy    `json:"suspect_copy,omitempty"`
+	ForceVolume    *ForceVolume    `json:"force_volume,omitempty"`
+	ResolveVolume  *ResolveVolume  `json:"resolve_volume,omitempty"`
+	SetCopy        *SetCopy        `json:"set_copy,omitempty"`
+	DoubtVolumes   *DoubtVolumes   `json:"doubt_volumes,omitempty"`
+	SawCopy        *SawCopy        `json:"saw_copy,omitempty"`
 }
 
 // Encode is the command as the log carries it.

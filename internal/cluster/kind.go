@@ -40,6 +40,7 @@ const (
 	KindExtending       Kind = "extending"
 	KindExtended        Kind = "extended"
 	KindUnextended      Kind = "unextended"
+	KindVolume          Kind = "volume"
 )
 
 // Kinds lists all of them but [KindSilence], which is no entry of its own.
@@ -49,7 +50,7 @@ func Kinds() []Kind {
 		KindLeft, KindUnmanaged, KindManaged, KindFenced, KindDetection, KindAssigned, KindStatus, KindRetry,
 		KindMove, KindMoveCancelled, KindWant, KindCleared, KindConfigured, KindLocalRecovery, KindResourceFailed,
 		KindPath, KindLease, KindAccess, KindHealth, KindDaemonRestarted, KindStoreTried,
-		KindConfirmed, KindForgotten, KindExtending, KindExtended, KindUnextended,
+		KindConfirmed, KindForgotten, KindExtending, KindExtended, KindUnextended, KindVolume,
 	}
 }
 

@@ -35,7 +35,7 @@ func anyCommand(t *rapid.T, s *State) *Command {
 	}
 	c := &Command{ID: uint64(rapid.IntRange(0, 40).Draw(t, "id")), Reason: Because("PD0000", n)}
 	some := func() []NodeID { return rapid.SliceOfN(node, 0, 3).Draw(t, "nodes") }
-	switch rapid.IntRange(0, 33).Draw(t, "command") {
+	switch rapid.IntRange(0, 39).Draw(t, "command") {
 	case 0:
 		c.AddToken = &AddToken{Token: Token{Hash: h, ExpiresUnix: int64(g) * 10, Role: RoleNode}, NowUnix: 5}
 	case 1:
@@ -115,8 +115,57 @@ func anyCommand(t *rapid.T, s *State) *Command {
 		c.SetDependency = &SetDependency{Hierarchy: h, Parent: res.Draw(t, "parent"), Child: res.Draw(t, "child"), On: rapid.Bool().Draw(t, "on")}
 	case 24:
 		c.DeleteResource = &DeleteResource{Hierarchy: h, Name: res.Draw(t, "resource")}
+	default:
+		anyVolumeCommand(t, s, c, n, g)
 	}
 	return c
+}
+
+// anyVolumeCommand draws one about the volume "data".
+func anyVolumeCommand(t *rapid.T, s *State, c *Command, n NodeID, g Generation) {
+	cp := Copy(rapid.IntRange(1, 3).Draw(t, "copy"))
+	mode := rapid.SampledFrom([]Mode{Sync, Async}).Draw(t, "mode")
+	yes := rapid.Bool().Draw(t, "yes")
+	var e VolumeEpoch
+	var set uint64
+	if v := s.Volume("data"); v != nil {
+		e, set = v.Epoch, v.Set
+		if o := v.Copy(cp); o != nil {
+			if of := s.Node(o.Node); of != nil {
+				g = of.Generation
+			}
+		}
+	} else {
+		c.CreateVolume = &CreateVolume{Name: "data", ID: "00112233445566778899aabbccddeeff", Size: 1 << 20, BlockSize: 4096, ExtentSize: 1 << 16,
+			Copy: VolumeCopy{Node: n, Device: "/dev/vdb", Mode: mode}}
+		return
+	}
+	switch rapid.IntRange(0, 11).Draw(t, "volume command") {
+	case 0:
+		c.ExtendVolume = &ExtendVolume{Name: "data", Copy: VolumeCopy{Node: n, Device: "/dev/vdb", Mode: mode}, Equal: yes}
+	case 1:
+		c.UnextendVolume = &UnextendVolume{Name: "data", Copy: cp}
+	case 2, 3:
+		c.AcquireVolume = &AcquireVolume{Name: "data", Copy: cp, Generation: g, Previous: e, AcceptLoss: yes}
+	case 4:
+		c.ReleaseVolume = &ReleaseVolume{Name: "data", Epoch: e, Drained: CopySet(rapid.Byte().Draw(t, "drained"))}
+	case 5, 6:
+		c.AddInSync = &AddInSync{Name: "data", Copy: cp, Epoch: e, Set: set}
+	case 7:
+		c.RemoveInSync = &RemoveInSync{Name: "data", Copy: cp, Epoch: e, Set: set}
+	case 8:
+		c.SuspectCopy = &SuspectCopy{Name: "data", Copy: cp, Epoch: e, Set: set}
+	case 9:
+		c.ForceVolume = &ForceVolume{Name: "data", Copy: cp, Previous: e}
+	case 10:
+		c.ResolveVolume = &ResolveVolume{Name: "data", Copy: cp}
+	case 11:
+		if yes {
+			c.DoubtVolumes = &DoubtVolumes{}
+		} else {
+			c.SawCopy = &SawCopy{Name: "data", Saw: SeenCopy{Copy: cp, Epoch: e, Set: set, Members: CopySet(rapid.Byte().Draw(t, "members"))}}
+		}
+	}
 }
 
 // TestApplyProperties puts random commands to a cluster: a refused one changes

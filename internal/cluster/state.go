@@ -55,8 +55,9 @@ type State struct {
 	// Limits are the thresholds of the nodes' health.
 	Limits Limits `json:"limits,omitzero"`
 	// Users and Keys say who else may ask, over the network.
-	Users []User `json:"users,omitempty"` // sorted by name
-	Keys  []Key  `json:"keys,omitempty"`  // oldest first
+	Users   []User   `json:"users,omitempty"`   // sorted by name
+	Keys    []Key    `json:"keys,omitempty"`    // oldest first
+	Volumes []Volume `json:"volumes,omitempty"` // sorted by name
 	// Recent are the ids of the last commands that had one, so that a command
 	// sent twice is carried out once.
 	Recent []uint64 `json:"recent,omitempty"`
@@ -378,6 +379,7 @@ type Entry struct {
 	Kind      Kind   `json:"kind"`
 	Hierarchy string `json:"hierarchy,omitempty"`
 	Resource  string `json:"resource,omitempty"`
+	Volume    string `json:"volume,omitempty"`
 	Node      NodeID `json:"node,omitempty"`
 	Reason    Reason `json:"reason,omitzero"`
 	// Causes are earlier entries that led to this one.
