@@ -29,7 +29,11 @@ func (w *World) found() {
 		w.nodes = append(w.nodes, n)
 		if i > 0 {
 			s.Nodes = append(s.Nodes, cluster.Node{ID: n.id, Name: n.name, Role: n.role, Presence: cluster.Joining})
-			s.Voters = append(s.Voters, n.id)
+			if len(s.Voters) < cluster.MaxVoters {
+				s.Voters = append(s.Voters, n.id)
+			} else {
+				s.Learners = append(s.Learners, n.id)
+			}
 		}
 	}
 	s.NextID = cluster.NodeID(total + 1)

@@ -102,7 +102,7 @@ func (w *World) step() error {
 	default:
 		it.do()
 	}
-	if w.steps++; w.steps > stepsMax {
+	if w.steps++; w.steps > stepsMax*max(1, uint64(len(w.nodes))/4) {
 		w.check.fail("no end after %d steps", w.steps)
 	}
 	return w.check.after()
