@@ -51,6 +51,7 @@ func (c *Core) doBeat(now cluster.Instant) {
 	}
 	c.out.Beat = b
 	c.stampStorage(now)
+	c.probe(now)
 }
 
 // furthest is the furthest end that the durable log had in this process's life.

@@ -14,10 +14,11 @@ type bench struct {
 	now   cluster.Instant
 	cores map[cluster.NodeID]*Core
 	// cut keeps packets and messages of a node; slow keeps its writes.
-	cut, slow map[cluster.NodeID]bool
-	written   map[cluster.NodeID]*Persist // under way on a slow disk
-	queue     []func()
-	all       map[cluster.NodeID]*Effects // everything since the last look
+	// mute keeps its packets alone, as a wrong packet filter does.
+	cut, slow, mute map[cluster.NodeID]bool
+	written         map[cluster.NodeID]*Persist // under way on a slow disk
+	queue           []func()
+	all             map[cluster.NodeID]*Effects // everything since the last look
 }
 
 const benchD = cluster.DetectionBalanced
@@ -25,7 +26,7 @@ const benchD = cluster.DetectionBalanced
 func newBench(t *testing.T, roles ...cluster.Role) *bench {
 	t.Helper()
 	b := &bench{t: t, now: cluster.Instant{Mono: time.Hour, Boot: time.Hour}, cores: make(map[cluster.NodeID]*Core),
-		cut: make(map[cluster.NodeID]bool), slow: make(map[cluster.NodeID]bool),
+		cut: make(map[cluster.NodeID]bool), slow: make(map[cluster.NodeID]bool), mute: make(map[cluster.NodeID]bool),
 		written: make(map[cluster.NodeID]*Persist), all: make(map[cluster.NodeID]*Effects)}
 	s := cluster.New("c", "bench", cluster.AddNode{Name: "n1", Role: roles[0]}, 0)
 	for i := 1; i < len(roles); i++ {
@@ -85,7 +86,7 @@ func (b *bench) step(id cluster.NodeID, ev Event) {
 	}
 	to := func(to cluster.NodeID, ev Event) {
 		b.queue = append(b.queue, func() {
-			if b.cores[to] != nil && !b.cut[id] && !b.cut[to] {
+			if packet := isPacket(ev); b.cores[to] != nil && !b.cut[id] && !b.cut[to] && !(packet && (b.mute[id] || b.mute[to])) {
 				b.step(to, ev)
 			}
 		})
@@ -102,6 +103,14 @@ func (b *bench) step(id cluster.NodeID, ev Event) {
 		copied := *m
 		to(m.Via, MessageReceived{From: id, Message: &copied})
 	}
+}
+
+func isPacket(ev Event) bool {
+	switch ev.(type) {
+	case BeatReceived, AckReceived:
+		return true
+	}
+	return false
 }
 
 func (b *bench) drain() {

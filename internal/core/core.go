@@ -85,6 +85,7 @@ type Core struct {
 	due        time.Duration // when work has something to do, as of its last time
 	last       time.Duration // of the last Step
 	nextBeat   time.Duration
+	beatsSent  uint64
 	nextTick   time.Duration // raft's, while leading
 	leaderSeen time.Duration // word of the leader, first or second hand
 	forgot     bool          // raft was told to forget the leader
@@ -115,6 +116,7 @@ type peer struct {
 	reverted bool          // its durable log went back
 	beats    uint64        // answered
 	beat     Heartbeat
+	probing  probing
 }
 
 // New makes the core of a starting process. It refuses a disk that can't be
@@ -218,6 +220,8 @@ func (c *Core) Step(now cluster.Instant, ev Event) Effects {
 		c.leaving, c.moveFirst, c.keepsAll = true, e.Move, e.Keep
 	case StorageDone:
 		c.storageDone(now, e)
+	case MachineAnswered:
+		c.machineAnswered(now, e)
 	case Manage:
 		c.unmanage, c.manageAt = e.Unmanaged, 0
 	}

@@ -1,6 +1,8 @@
 package core
 
 import (
+	"time"
+
 	"go.etcd.io/raft/v3/raftpb"
 
 	"github.com/perdure-ha/perdure/internal/arbiter"
@@ -76,6 +78,17 @@ type Shutdown struct{ Move, Keep bool }
 // the guardian holds the deadlines of a living lease again.
 type Manage struct{ Unmanaged bool }
 
+// MachineAnswered says that something at the address of a node of
+// [Effects.Suspects] answered: How is "ping" or "port 7400". A kernel does that
+// while all programs stand still.
+type MachineAnswered struct {
+	Node    cluster.NodeID
+	Network string
+	How     string
+}
+
+func (MachineAnswered) event() {}
+
 func (Tick) event()            {}
 func (BeatReceived) event()    {}
 func (AckReceived) event()     {}
@@ -133,7 +146,14 @@ type Message struct {
 	Refused *Refused
 	Ask     *arbiter.Ask
 	Answer  *arbiter.Answer
+	Probe   *Probe
+	Proof   *Proof
+	Ack     *arbiter.Ack // of a proof
 }
+
+// Probe asks a silent node whether its lease lives. Asked is the sender's
+// BOOTTIME.
+type Probe struct{ Asked time.Duration }
 
 // Refused tells the proposer that its command was not even proposed.
 type Refused struct {
@@ -152,6 +172,9 @@ type Effects struct {
 	// Acks go back on the comm path that they name.
 	Acks     []AckOut
 	Messages []*Message
+	// Suspects are silent nodes whose machines should be asked, over every
+	// network, whether they answer at all ([MachineAnswered]).
+	Suspects []cluster.NodeID
 	// Storage are steps of passive voters; see [StorageOp].
 	Storage []*StorageOp
 	// Lease is set when the lease has grown: the guardian must know.

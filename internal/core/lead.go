@@ -61,6 +61,7 @@ func (c *Core) doLead(now cluster.Instant) {
 		}
 	}
 	for _, cmd := range evictions {
+		cmd.Evidence = append(cmd.Evidence, c.safetyEvidence(now, cmd.Evict.Node)...)
 		c.proposeAsLeader(now, cmd)
 	}
 	for _, cmd := range l.planner.Step(now, c.state, c.observe(now)) {
@@ -96,7 +97,7 @@ func (c *Core) observe(now cluster.Instant) []decide.View {
 		if p := c.peers[id]; p != nil && p.beat.Leaving {
 			leaving = true // it takes nothing over
 		}
-		v := decide.View{Node: id, Reachable: c.reachable(now, id), Leaving: leaving}
+		v := decide.View{Node: id, Reachable: c.reachable(now, id), Leaving: leaving, Answers: c.answers(now, id)}
 		l.views = append(l.views, v)
 	}
 	return l.views

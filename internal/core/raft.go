@@ -363,6 +363,12 @@ func (c *Core) received(now cluster.Instant, from cluster.NodeID, m *Message) {
 		if c.lead != nil && m.Answer.Voter == m.From {
 			c.lead.evictor.Answered(now, *m.Answer)
 		}
+	case m.Probe != nil:
+		c.probed(now, m.From, m.Probe)
+	case m.Proof != nil:
+		c.proven(now, m.From, m.Proof)
+	case m.Ack != nil:
+		c.ackReceived(now, m.From, *m.Ack)
 	}
 }
 

@@ -33,6 +33,9 @@ func TestVectors(t *testing.T) {
 	write("ask", EncodeMessage(&Message{From: 1, To: 2, Ask: &arbiter.Ask{Node: 3, Generation: 4, Conf: 5, Phase: arbiter.Do}}))
 	write("answer", EncodeMessage(&Message{From: 1, To: 2, Answer: &arbiter.Answer{Ask: arbiter.Ask{Node: 3, Generation: 4, Conf: 5, Phase: arbiter.Do}, Voter: 1, Yes: true, Silent: 3e9}}))
 	write("answer-never", EncodeMessage(&Message{From: 1, To: 2, Answer: &arbiter.Answer{Ask: arbiter.Ask{Node: 3, Generation: 4, Conf: 5, Phase: arbiter.Would}, Voter: 1, Silent: -1, Wait: 5e6}}))
+	write("probe", EncodeMessage(&Message{From: 1, To: 2, Probe: &Probe{Asked: 5e9}}))
+	write("proof", EncodeMessage(&Message{From: 2, To: 1, Proof: &Proof{Alive: true, Asked: 5e9, Beat: arbiter.Beat{Node: 2, Generation: 3, Conf: 4, Sent: 6e9}}}))
+	write("ack-message", EncodeMessage(&Message{From: 1, To: 2, Ack: &arbiter.Ack{Voter: 1, Generation: 3, Conf: 4, Granted: 2500e6, Sent: 6e9}}))
 	if *rewrite {
 		if err := os.WriteFile(file, []byte(out.String()), 0o644); err != nil {
 			t.Fatal(err)

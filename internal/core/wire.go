@@ -56,8 +56,19 @@ func AppendHeartbeat(b []byte, h *Heartbeat) []byte {
 
 // AppendAck encodes an acknowledgement.
 func AppendAck(b []byte, a *arbiter.Ack) []byte {
-	b = append(b, wireAck, Protocol)
+	return appendAck(append(b, wireAck, Protocol), a)
+}
+
+func appendAck(b []byte, a *arbiter.Ack) []byte {
 	return appendUints(b, uint64(a.Voter), uint64(a.Generation), a.Conf, uint64(a.Granted), uint64(a.Sent), uint64(a.Refusal))
+}
+
+func appendProof(b []byte, p *Proof) []byte {
+	var flags byte
+	if p.Alive {
+		flags |= 1
+	}
+	return appendUints(append(b, flags), uint64(p.Asked), uint64(p.Beat.Node), uint64(p.Beat.Generation), p.Beat.Conf, uint64(p.Beat.Sent))
 }
 
 // DecodePacket reads a heartbeat or an acknowledgement; one of the two is nil.
@@ -83,9 +94,7 @@ func DecodePacket(b []byte) (*Heartbeat, *arbiter.Ack, error) {
 		}
 		return h, nil, r.done()
 	case wireAck:
-		a := &arbiter.Ack{Voter: cluster.NodeID(r.uint()), Generation: cluster.Generation(r.uint()), Conf: r.uint(),
-			Granted: r.duration(), Sent: r.duration(), Refusal: arbiter.Refusal(r.uint8())}
-		return nil, a, r.done()
+		return nil, r.ack(), r.done()
 	}
 	return nil, nil, fmt.Errorf("packet of kind %q: %w", kind, ErrMalformed)
 }
@@ -107,6 +116,12 @@ func EncodeMessage(m *Message) []byte {
 		kind, body = 'q', appendAsk(nil, m.Ask)
 	case m.Answer != nil:
 		kind, body = 'a', appendAnswer(nil, m.Answer)
+	case m.Probe != nil:
+		kind, body = 'b', appendUints(nil, uint64(m.Probe.Asked))
+	case m.Proof != nil:
+		kind, body = 'f', appendProof(nil, m.Proof)
+	case m.Ack != nil:
+		kind, body = 'k', appendAck(nil, m.Ack)
 	}
 	var flags byte
 	if m.Relayed {
@@ -159,6 +174,16 @@ func DecodeMessage(b []byte) (*Message, error) {
 		m.Answer.Yes = r.byte()&1 != 0
 		m.Answer.Silent = r.duration() - 1
 		m.Answer.Wait = r.duration()
+		return m, r.done()
+	case 'b':
+		m.Probe = &Probe{Asked: r.duration()}
+		return m, r.done()
+	case 'f':
+		m.Proof = &Proof{Alive: r.byte()&1 != 0, Asked: r.duration()}
+		m.Proof.Beat = arbiter.Beat{Node: cluster.NodeID(r.uint()), Generation: cluster.Generation(r.uint()), Conf: r.uint(), Sent: r.duration()}
+		return m, r.done()
+	case 'k':
+		m.Ack = r.ack()
 		return m, r.done()
 	}
 	return nil, fmt.Errorf("message of kind %q: %w", body, ErrMalformed)
@@ -271,6 +296,11 @@ func (r *reader) byte() byte {
 
 func (r *reader) ask() *arbiter.Ask {
 	return &arbiter.Ask{Node: cluster.NodeID(r.uint()), Generation: cluster.Generation(r.uint()), Conf: r.uint(), Phase: arbiter.Phase(r.byte())}
+}
+
+func (r *reader) ack() *arbiter.Ack {
+	return &arbiter.Ack{Voter: cluster.NodeID(r.uint()), Generation: cluster.Generation(r.uint()), Conf: r.uint(),
+		Granted: r.duration(), Sent: r.duration(), Refusal: arbiter.Refusal(r.uint8())}
 }
 
 func (r *reader) done() error {

@@ -64,16 +64,17 @@ type Daemon struct {
 	end   context.CancelCauseFunc
 	group sync.WaitGroup
 
-	view    atomic.Pointer[view]
-	changed changes
-	asked   replies
-	dropped atomic.Uint64
-	alarms  alarms
-	stores  storages
-	odd     sparing
-	hub     *commpath.Hub // if it is this daemon's own
-	peers   string        // what the transport was last told, for comparison
-	timing  time.Duration
+	view     atomic.Pointer[view]
+	changed  changes
+	asked    replies
+	dropped  atomic.Uint64
+	alarms   alarms
+	stores   storages
+	odd      sparing
+	machines machines
+	hub      *commpath.Hub // if it is this daemon's own
+	peers    string        // what the transport was last told, for comparison
+	timing   time.Duration
 	// stopping is how the node is being stopped, once it is.
 	stopping atomic.Pointer[api.StopMode]
 	hooks    *hook.Hub // nil on a witness

@@ -72,6 +72,9 @@ func (d *Daemon) step(now cluster.Instant, ev core.Event) {
 		d.disk <- out.Persist // there is room: the core has one write at a time
 	}
 	d.sendPackets(&out)
+	if len(out.Suspects) > 0 {
+		d.askMachines(out.Suspects, d.State()) // the published copy: the core's own changes
+	}
 	if out.Admitted != 0 {
 		d.admitted(out.Admitted)
 	}

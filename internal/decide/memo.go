@@ -19,6 +19,8 @@ type memo struct {
 	fence, marks, serving, trouble since
 	// question counts from when a person was first asked about a failover.
 	question since
+	// machine counts from when an evicted owner's machine was first waited for.
+	machine  since
 	reason   cluster.Reason
 	evidence []cluster.Evidence
 	noted    bool

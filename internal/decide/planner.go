@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/perdure-ha/perdure/internal/cluster"
+	"github.com/perdure-ha/perdure/internal/message"
 )
 
 const (
@@ -35,6 +36,9 @@ type View struct {
 	// Leaving: it is being stopped and takes nothing over.
 	Leaving   bool
 	Readiness Readiness
+	// Answers reports whether its machine answers though it is silent, by ping
+	// or on a port: something there is powered, and may not have stopped.
+	Answers bool
 }
 
 // Planner chooses who brings what in service. It lives as long as the node
@@ -135,6 +139,9 @@ func (p *Planner) place(now time.Duration, s *cluster.State, h *cluster.Hierarch
 		p.say(now, s, h, m, why, nil)
 		return
 	}
+	if p.waitsForMachine(now, s, h, m) {
+		return
+	}
 	all := Candidates(s, h, p.self, p.views)
 	if h.Move != nil && !eligible(all, h.Move.To) {
 		// First the move must be over: whoever gets it while a move elsewhere
@@ -169,6 +176,27 @@ func mayTake(s *cluster.State, h *cluster.Hierarchy) (ok bool, why cluster.Reaso
 		return false, becauseSuspended(s, h)
 	}
 	return true, cluster.Reason{}
+}
+
+// waitsForMachine holds a takeover while the machine of the evicted owner still
+// answers, if nothing but the guardian there guards the data: no epoch, no
+// fencing. Its lease is over, its gate closed in the kernel; the guardian ends
+// what it served a detection time after the lease, and with that the wait is
+// over, whatever answers. A machine without power answers nothing, so a power
+// loss isn't waited for.
+func (p *Planner) waitsForMachine(now time.Duration, s *cluster.State, h *cluster.Hierarchy, m *memo) bool {
+	if h.Class != cluster.Unfenced || h.Released != cluster.ReleasedEvicted || !viewOf(p.views, h.LastOwner).Answers {
+		m.machine.forget()
+		return false
+	}
+	t := s.Timing()
+	until := m.machine.seen(now, uint64(h.LastOwner), uint64(h.Epoch)) + t.StopAfter + t.Margin
+	if now >= until {
+		return false
+	}
+	p.wake(until)
+	p.say(now, s, h, m, cluster.Because(message.WaitsForMachine, h.Name, s.NodeName(h.LastOwner), spell(t.StopAfter+t.Margin)), nil)
+	return true
 }
 
 // waitsForPreferred gives the first node of the order a moment to be admitted

@@ -88,13 +88,31 @@ func (n *node) send(eff *core.Effects) {
 			w.net.datagram(n.idx, i, core.AckReceived{From: n.id, Ack: a.Ack})
 		}
 	}
+	for _, id := range eff.Suspects {
+		n.askMachine(id)
+	}
 	for _, m := range eff.Messages {
 		w.check.said(n, m)
+		if m.Ack != nil && m.From == n.id {
+			w.check.acked(n, &core.AckOut{To: m.To, Ack: *m.Ack})
+		}
 		w.provoke(n, m)
 		if i := w.index(m.Via); i >= 0 {
 			w.net.stream(n.idx, i, m)
 		}
 	}
+}
+
+// askMachine asks whether something at a node's address answers: a kernel does
+// that while the userland stands, a machine without power or a halted one
+// doesn't.
+func (n *node) askMachine(id cluster.NodeID) {
+	w := n.w
+	i := w.index(id)
+	if i < 0 || !w.nodes[i].power || w.nodes[i].halted || w.net.link(n.idx, i).cut || w.net.link(i, n.idx).cut {
+		return
+	}
+	w.arrives(w.now+w.net.link(n.idx, i).delay, i, n.idx, core.MachineAnswered{Node: id, Network: "lan", How: "ping"})
 }
 
 // stop is a person's request to stop perdure on the node.

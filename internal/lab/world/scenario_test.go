@@ -280,3 +280,26 @@ func TestScenarioVotersTurnOverBehindTheOwner(t *testing.T) {
 		s.all()
 	}
 }
+
+// No datagram of A arrives any more, and none reaches it; connections are as
+// they were. A answers when it is asked, with a lease that lives, so nothing
+// moves, however long it lasts.
+func TestScenarioDatagramsLost(t *testing.T) {
+	s := newStage(t, Config{Seed: 21, Nodes: 3})
+	a, b := s.nodes[0], s.nodes[1]
+	s.lead(b)
+	g := s.newest().Node(a.id).Generation
+	for i := range s.nodes {
+		s.net.link(a.idx, i).loss, s.net.link(i, a.idx).loss = 100, 100
+	}
+	for range rounds(40) {
+		s.run(scenarioD / 2)
+		if !a.serves(0) {
+			t.Fatal("a doesn't serve any more")
+		}
+	}
+	if n := s.newest().Node(a.id); n.Generation != g {
+		t.Errorf("a was admitted anew: %+v", n)
+	}
+	s.all()
+}
