@@ -77,6 +77,10 @@ func copyRank(c *VolumeCopy) int {
 	return 0
 }
 
+// ServesAll is what [State.CopyServes] says of a copy with every acknowledged
+// write.
+const ServesAll = rankSure
+
 // CopyServes says whether the node's copy may become the source, and what would
 // be lost: 0 not without force, 1 what was queued, 2 what was not flushed,
 // 3 nothing. No copy counts as 0.

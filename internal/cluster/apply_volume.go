@@ -10,7 +10,7 @@ const (
 	RefusedNoVolume       = "PD8301" // volume {0}
 	RefusedVolumeExists   = "PD8302" // volume {0}
 	RefusedVolumeForm     = "PD8303" // volume {0}: {1}
-	RefusedNoCopy         = "PD8304" // volume {0} has no copy {1}
+	RefusedNoCopy         = "PD8304" // volume {0} has no copy on {1}
 	RefusedHasCopy        = "PD8305" // node {0} has a copy of {1}
 	RefusedDeviceUsed     = "PD8306" // {0} on node {1} is used by volume {2}
 	RefusedVolumeServing  = "PD8307" // volume {0} is served by node {1}

@@ -2,6 +2,7 @@ package decide
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/perdure-ha/perdure/internal/cluster"
 	"github.com/perdure-ha/perdure/internal/message"
@@ -92,6 +93,10 @@ func judge(s *cluster.State, h *cluster.Hierarchy, id, self cluster.NodeID, view
 			return against(message.NodeMarkedFailed, n.Name, words(h.Failures[i].Reason))
 		}
 	}
+	if r := withoutData(s, h, n); r.Code != "" {
+		c.Reason = r
+		return c
+	}
 	c.Eligible = true
 	if n.Quarantine != 0 {
 		c.Rank = rankQuarantined
@@ -102,6 +107,38 @@ func judge(s *cluster.State, h *cluster.Hierarchy, id, self cluster.NodeID, view
 		return against(message.NodeNotReady, n.Name)
 	}
 	return against(message.NodeEligible, n.Name)
+}
+
+// withoutData says why the node can't have a hierarchy that uses replicated
+// volumes: its copy of one lacks acknowledged writes, or may. The zero reason
+// means that it has everything.
+func withoutData(s *cluster.State, h *cluster.Hierarchy, n *cluster.Node) cluster.Reason {
+	for i := range h.Resources {
+		for _, claim := range h.Resources[i].Claims {
+			name, ofVolume := strings.CutPrefix(claim, cluster.VolumeClaim(""))
+			if !ofVolume {
+				continue
+			}
+			v := s.Volume(name)
+			switch {
+			case v == nil:
+				return cluster.Because(message.RefusedNoVolume, name)
+			case v.Unverified:
+				return cluster.Because(message.RefusedUnverified, name)
+			case v.CopyOn(n.ID) == nil:
+				return cluster.Because(message.RefusedNoCopy, name, n.Name)
+			}
+			c := v.CopyOn(n.ID)
+			switch {
+			case s.CopyServes(v, n.ID) == cluster.ServesAll:
+			case c.Suspect:
+				return cluster.Because(message.RefusedSuspect, name, n.Name)
+			default:
+				return cluster.Because(message.RefusedNotInSync, name, n.Name, c.Standing)
+			}
+		}
+	}
+	return cluster.Reason{}
 }
 
 func eligible(all []Candidate, id cluster.NodeID) bool {

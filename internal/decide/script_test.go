@@ -133,6 +133,12 @@ func (th *theatre) do(t *testing.T, line string) {
 		th.apply(cluster.Command{DeleteResource: &cluster.DeleteResource{Hierarchy: h, Name: r}})
 	case "common": // common web/x recovery=2 deep=10s
 		th.common(t, arg(1), f[2:])
+	case "volume": // volume data a b: made on a, extended to b, used by the resource web/fs
+		th.volume(t, arg(1), f[2:])
+	case "acquire": // acquire data a
+		th.acquire(t, arg(1), th.id(t, arg(2)))
+	case "in-sync", "behind": // in-sync data b
+		th.standing(t, f[0], arg(1), th.id(t, arg(2)))
 	case "lease": // lease a off
 		id := th.id(t, arg(1))
 		th.actors[id].x.Lease(th.instant(), arg(2) == "on")
