@@ -28,6 +28,9 @@ func (l *link) other(id cluster.NodeID) (*node, int) {
 func (l *link) over(id cluster.NodeID) bool { return id == l.a && l.overA || id == l.b && l.overB }
 
 func (l *link) send(from cluster.NodeID, msg volume.Message, data []uint64) {
+	if msg.Type == volume.CopyBlocks {
+		l.w.Copied += msg.Length / blockSize
+	}
 	l.deliver(from, func(n *node) {
 		if l.over(n.id) {
 			return

@@ -60,6 +60,8 @@ type World struct {
 	model  model
 	log    []string
 	fault  string // the first violation
+	// Copied counts the blocks that resyncs sent.
+	Copied int64
 	// Acked counts acknowledged writes, Takeovers new sources.
 	Acked, Takeovers, Forced int
 }
