@@ -33,7 +33,7 @@ func refused(t *testing.T, err error, code, words string) {
 
 func TestLife(t *testing.T) {
 	ctx, p := t.Context(), newPeer(t)
-	p.file = "enabled"
+	p.now(func() { p.file = "enabled" })
 	a := p.open()
 	if err := a.Validate(ctx); err != nil {
 		t.Fatal(err)
@@ -91,7 +91,7 @@ func TestBadUnits(t *testing.T) {
 	ctx := t.Context()
 	t.Run("not there", func(t *testing.T) {
 		p := newPeer(t)
-		p.st = State{Loaded: "not-found", Active: "inactive", Sub: "dead"}
+		p.now(func() { p.st = State{Loaded: "not-found", Active: "inactive", Sub: "dead"} })
 		a := p.open()
 		refused(t, a.Validate(ctx), message.UnitMissing, "not-found")
 		refused(t, a.Start(ctx, ""), message.UnitMissing, "not-found")
@@ -101,16 +101,16 @@ func TestBadUnits(t *testing.T) {
 	})
 	t.Run("masked", func(t *testing.T) {
 		p := newPeer(t)
-		p.st.Loaded = "masked"
+		p.now(func() { p.st.Loaded = "masked" })
 		refused(t, p.open().Start(ctx, ""), message.UnitMissing, "masked")
 	})
 	t.Run("doesn't start", func(t *testing.T) {
 		p := newPeer(t)
-		p.onStart = "failed"
+		p.now(func() { p.onStart = "failed" })
 		a := p.open()
 		refused(t, a.Start(ctx, ""), message.UnitNotStarted, "exit-code")
 		want(t, a.Check(ctx, kit.Light), cluster.Failed, message.UnitFailed)
-		p.onStart = ""
+		p.now(func() { p.onStart = "" })
 		p.said()
 		if err := a.Start(ctx, ""); err != nil {
 			t.Error(err)
@@ -121,7 +121,7 @@ func TestBadUnits(t *testing.T) {
 	})
 	t.Run("start hangs", func(t *testing.T) {
 		p := newPeer(t)
-		p.hang = true
+		p.now(func() { p.hang = true })
 		a := p.open("start.timeout", "500ms")
 		begun := time.Now()
 		refused(t, a.Start(ctx, ""), message.UnitRefused, "isn't done")
@@ -135,7 +135,7 @@ func TestBadUnits(t *testing.T) {
 		if err := a.Start(ctx, ""); err != nil {
 			t.Fatal(err)
 		}
-		p.hang = true
+		p.now(func() { p.hang = true })
 		p.said()
 		if err := a.Stop(ctx); err != nil {
 			t.Fatal(err)
@@ -192,9 +192,7 @@ func TestEnabledAgain(t *testing.T) {
 	if err := a.Start(t.Context(), ""); err != nil {
 		t.Fatal(err)
 	}
-	p.mu.Lock()
-	p.file = "enabled" // as a package upgrade does it
-	p.mu.Unlock()
+	p.now(func() { p.file = "enabled" }) // as a package upgrade does it
 	want(t, a.Check(t.Context(), kit.Light), cluster.Degraded, message.UnitEnabled)
 }
 

@@ -132,6 +132,20 @@ func (p *peer) become(active, sub, result string) {
 		map[string]dbus.Variant{"ActiveState": dbus.MakeVariant(active), "SubState": dbus.MakeVariant(sub)}, []string{})
 }
 
+// now changes how the peer behaves from here on.
+func (p *peer) now(change func()) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	change()
+}
+
+// ends is how a job ends.
+func (p *peer) ends(how *string) string {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return *how
+}
+
 func (p *peer) note(call string) {
 	p.mu.Lock()
 	p.calls = append(p.calls, call)
@@ -171,12 +185,12 @@ func (p *peer) job(unit, result, active, sub string) (dbus.ObjectPath, *dbus.Err
 
 func (p *peer) StartUnit(unit, mode string) (dbus.ObjectPath, *dbus.Error) {
 	p.note("start " + unit + " " + mode)
-	return p.job(unit, p.onStart, "active", "running")
+	return p.job(unit, p.ends(&p.onStart), "active", "running")
 }
 
 func (p *peer) StopUnit(unit, mode string) (dbus.ObjectPath, *dbus.Error) {
 	p.note("stop " + unit + " " + mode)
-	return p.job(unit, p.onStop, "inactive", "dead")
+	return p.job(unit, p.ends(&p.onStop), "inactive", "dead")
 }
 
 func (p *peer) KillUnit(unit, who string, signal int32) *dbus.Error {

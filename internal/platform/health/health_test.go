@@ -3,6 +3,7 @@ package health
 import (
 	"context"
 	"net/netip"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -97,16 +98,17 @@ func TestFlapping(t *testing.T) {
 // there all the same.
 func TestHungDisk(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		asked, back := 0, make(chan struct{})
-		s := &Sampler{stat: func(string) (float64, error) { asked++; <-back; return 70, nil }}
+		var asked atomic.Int32
+		back := make(chan struct{})
+		s := &Sampler{stat: func(string) (float64, error) { asked.Add(1); <-back; return 70, nil }}
 		d := &disk{path: "/", answers: make(chan diskAnswer, 1), last: Unknown}
 		for range 3 {
 			if got := s.ask(t.Context(), d); !got.Silent {
 				t.Errorf("%+v", got)
 			}
 		}
-		if asked != 1 {
-			t.Errorf("asked %d times", asked)
+		if n := asked.Load(); n != 1 {
+			t.Errorf("asked %d times", n)
 		}
 		close(back)
 		synctest.Wait()
