@@ -93,7 +93,6 @@ type Machine struct {
 	view    *cluster.Volume
 	lease   time.Duration
 	want    Acquire
-	order   bool // the source role was ordered
 	began   bool // the session as source is being prepared
 
 	token Token
