@@ -5,6 +5,7 @@ import (
 	"hash/maphash"
 	"time"
 
+	"github.com/perdure-ha/perdure/internal/arbiter"
 	"github.com/perdure-ha/perdure/internal/cluster"
 )
 
@@ -144,7 +145,10 @@ func (c *checker) evicted(by *node, s *cluster.State, e *cluster.Entry) {
 	}
 	g := of.Generation
 	for _, ev := range e.Evidence {
-		c.history.promise(ev.Node, e.Node, g)
+		// A leader also tells what its safety check found; that promises nothing.
+		if ev.Reason.Code == arbiter.EvidencePromised || ev.Reason.Code == arbiter.EvidenceNever {
+			c.history.promise(ev.Node, e.Node, g)
+		}
 	}
 	if n.halted || c.w.now <= n.residue || !n.power {
 		return
