@@ -202,6 +202,28 @@ func TestLearnerForgetsTheLeader(t *testing.T) {
 	}
 }
 
+// The only voter leads though its disk is slower than what it is told: a vote
+// for itself isn't thrown away before it is written.
+func TestOnlyVoterWaitsForItsDisk(t *testing.T) {
+	b := newBench(t, aNode)
+	b.queue = nil
+	b.slow[1] = true
+	c := b.start(Config{Self: 1, Role: aNode, Seed: 1, Session: "n1-2",
+		Disk: Genesis(cluster.New("c", "bench", cluster.AddNode{Name: "n1", Role: aNode}, 0))})
+	for range 20 {
+		for range 3 {
+			b.step(1, Manage{}) // whatever it is told meanwhile
+		}
+		if op := b.written[1]; op != nil {
+			delete(b.written, 1)
+			b.step(1, Persisted{ID: op.ID})
+		}
+	}
+	if !c.isLeader() {
+		t.Errorf("it doesn't lead; it is in term %d", c.raft.term)
+	}
+}
+
 // The last node leaves in order though nobody is there to lead after it.
 func TestLastNodeLeaves(t *testing.T) {
 	b := newBench(t, aNode, aWitness, aWitness)

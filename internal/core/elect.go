@@ -34,7 +34,10 @@ func (c *Core) elect(now cluster.Instant) {
 		c.forgot = true
 		c.raft.forgetLeader()
 	}
-	if voter && c.forgot && c.mayCampaign() && (alone || now.Mono >= c.campaignAt) {
+	// Who is alone needn't wait for others, but for its own disk: its vote for
+	// itself counts when it is written, and a campaign begun anew throws it away.
+	due := now.Mono >= c.campaignAt || alone && !c.raft.wants
+	if voter && c.forgot && c.mayCampaign() && due {
 		c.campaignAt = now.Mono + t.CampaignSpread + c.chance(t.CampaignSpread)
 		if c.askForHelp() {
 			c.campaignAt += t.CampaignSpread // it has to speak with several voters, one after the other
