@@ -46,3 +46,35 @@ func TestNothingStartsOnAnOldState(t *testing.T) {
 		}
 	}
 }
+
+// What ran under an epoch ends with it, also when the same node has the
+// hierarchy again before it noticed that it was without it.
+func TestLaterEpochOfTheSameNode(t *testing.T) {
+	th := calmTheatre(t)
+	x, s := th.actors[1].x, th.s.Clone()
+	h := s.Hierarchy("web")
+	old := h.Epoch
+	h.Epoch, h.Status = old+1, cluster.Starting
+	x.SetState(th.instant(), s, 1)
+	killed, served := false, false
+	for range 40 {
+		actions, commands := x.Step(th.instant())
+		for _, a := range actions {
+			killed = killed || a.Act == Kill && a.Epoch == old
+			if a.Epoch == h.Epoch && !killed {
+				t.Fatalf("%s %s/%s under epoch %d before what runs under epoch %d is killed", a.Act, a.Hierarchy, a.Resource, a.Epoch, old)
+			}
+			r := Result{Action: a.ID, Outcome: Succeeded}
+			if a.Act == Check {
+				r.Health = cluster.InService
+			}
+			x.Done(th.instant(), r)
+		}
+		for _, c := range commands {
+			served = served || c.Report != nil && c.Report.Epoch == h.Epoch && c.Report.Status.Serving()
+		}
+	}
+	if !killed || !served {
+		t.Errorf("killed %v, in service under the new epoch %v", killed, served)
+	}
+}

@@ -91,6 +91,21 @@ func TestTargetRefusesAStaleEpoch(t *testing.T) {
 	}
 }
 
+// A message under another epoch than the session's says nothing, on whatever
+// link it comes.
+func TestSessionTakesNoOtherEpoch(t *testing.T) {
+	x := open(t, 2, Super{Epoch: cluster.VolumeEpoch{Lineage: 1, Counter: 6}})
+	x.step(View{Applied: 1, Volume: document(6, 1, 1, 2)})
+	x.step(Received{Link: 7, Message: hello(6)})
+	want(t, x.sent(), Welcome, MarksOf)
+	for _, e := range []cluster.VolumeEpoch{{Lineage: 1, Counter: 5}, {Lineage: 1, Counter: 7}, {Lineage: 2, Counter: 6}} {
+		x.step(Received{Link: 7, Message: Message{Type: Ping, Epoch: e}})
+		want(t, x.sent())
+	}
+	x.step(Received{Link: 7, Message: Message{Type: Ping, Epoch: cluster.VolumeEpoch{Lineage: 1, Counter: 6}}})
+	want(t, x.sent(), Pong)
+}
+
 func TestEpochIsDurableBeforeTheWelcome(t *testing.T) {
 	x := open(t, 2, Super{Epoch: cluster.VolumeEpoch{Lineage: 1, Counter: 5}})
 	x.step(View{Applied: 1, Volume: document(6, 1, 1, 2)})
