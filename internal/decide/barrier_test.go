@@ -47,6 +47,39 @@ func TestNothingStartsOnAnOldState(t *testing.T) {
 	}
 }
 
+// A daemon is killed while its node leaves, and the next one finds what the
+// guardian still lists. The node has left, and must be able to come back.
+func TestFoundByANodeThatHasLeft(t *testing.T) {
+	th := calmTheatre(t)
+	epoch := th.s.Hierarchy("web").Epoch
+	for _, c := range []struct {
+		name  string
+		found cluster.Epoch
+		clean bool
+	}{{"what it had", epoch, true}, {"something newer than the state", epoch + 1, false}} {
+		s := th.s.Clone()
+		s.Node(1).Presence = cluster.Left
+		for i := range s.Hierarchies {
+			s.Hierarchies[i].Owner, s.Hierarchies[i].Generation = 0, 0
+		}
+		x := NewExecutor(1, 7)
+		x.Adopt(th.instant(), []Running{{Hierarchy: "web", Epoch: c.found}})
+		x.SetState(th.instant(), s, 0)
+		for range 5 {
+			actions, _ := x.Step(th.instant())
+			for _, a := range actions {
+				if a.Act != Kill && a.Act != Unguard {
+					t.Fatalf("%s: %s %s", c.name, a.Act, a.Hierarchy)
+				}
+				x.Done(th.instant(), Result{Action: a.ID, Outcome: Succeeded})
+			}
+		}
+		if x.Clean() != c.clean {
+			t.Errorf("%s: clean %v", c.name, x.Clean())
+		}
+	}
+}
+
 // What ran under an epoch ends with it, also when the same node has the
 // hierarchy again before it noticed that it was without it.
 func TestLaterEpochOfTheSameNode(t *testing.T) {

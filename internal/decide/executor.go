@@ -207,14 +207,17 @@ func (x *Executor) take(now time.Duration) {
 }
 
 // disown kills what was found running and belongs to this node no more. It
-// waits until the state is at least as new as what was found.
+// waits until the state is at least as new as what was found. A node that has
+// left has no generation and owns nothing; it gets one only when it is clean.
 func (x *Executor) disown() {
+	n := x.state.Node(x.self)
+	knows := x.gen != 0 || n != nil && n.Presence == cluster.Left
 	x.found = slices.DeleteFunc(x.found, func(f Running) bool {
 		if x.run(f.Hierarchy) != nil {
 			return true
 		}
 		h := x.state.Hierarchy(f.Hierarchy)
-		if x.gen == 0 || h != nil && h.Epoch < f.Epoch && x.inherit {
+		if !knows || h != nil && h.Epoch < f.Epoch && x.inherit {
 			return false
 		}
 		r := &run{name: f.Hierarchy, epoch: f.Epoch, gen: x.gen, lost: true, kill: true, guard: guardOn}
